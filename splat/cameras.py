@@ -1,0 +1,143 @@
+"""Cameras: a batch of views of one image size, and the paths a camera can fly."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from splat import checks
+
+CameraModel = Literal["pinhole", "ortho", "fisheye"]
+#: The order is the number that the native ops take.
+CAMERA_MODELS: tuple[CameraModel, ...] = ("pinhole", "ortho", "fisheye")
+
+
+@dataclass
+class Cameras:
+    """C cameras that share an image size and a projection model.
+
+    Attributes:
+        viewmats: [C, 4, 4] camera from world; OpenCV axes (+x right, +y down, +z forward).
+        Ks: [C, 3, 3] intrinsics, pixels; pixel centres are at half-integers.
+        width, height: image size, pixels.
+        model: "pinhole", "ortho" (Ks in pixels per world unit) or "fisheye" (OpenCV's equidistant model, no distortion).
+    """
+
+    viewmats: Tensor
+    Ks: Tensor
+    width: int
+    height: int
+    model: CameraModel = "pinhole"
+
+    def __post_init__(self) -> None:
+        checks.cameras(self.viewmats, self.Ks, self.width, self.height)
+        checks.one_of("model", self.model, CAMERA_MODELS)
+
+    def __len__(self) -> int:
+        return self.viewmats.shape[0]
+
+    def __getitem__(self, index: int | slice | Tensor) -> Cameras:
+        """The cameras picked; an int gives a batch of one."""
+        if isinstance(index, int):
+            index = slice(index, index + 1 or None)
+        return replace(self, viewmats=self.viewmats[index], Ks=self.Ks[index])
+
+    @property
+    def positions(self) -> Tensor:
+        """[C, 3] camera centres, world units."""
+        rotation, translation = self.viewmats[:, :3, :3], self.viewmats[:, :3, 3]
+        return -(rotation.transpose(1, 2) @ translation[..., None])[..., 0]
+
+    @property
+    def forwards(self) -> Tensor:
+        """[C, 3] unit viewing directions in world axes."""
+        return self.viewmats[:, 2, :3]
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Cameras:
+        return replace(
+            self, viewmats=self.viewmats.to(device=device, dtype=dtype), Ks=self.Ks.to(device=device, dtype=dtype)
+        )
+
+    def resized(self, width: int, height: int) -> Cameras:
+        """The same views at another image size; intrinsics follow each axis' actual ratio."""
+        ratio = torch.tensor([[width / self.width], [height / self.height], [1.0]], dtype=self.Ks.dtype)
+        return replace(self, Ks=self.Ks * ratio.to(self.Ks.device), width=width, height=height)
+
+    @staticmethod
+    def concat(parts: list[Cameras]) -> Cameras:
+        """One batch of views that share size and model."""
+        first = parts[0]
+        if any((part.width, part.height, part.model) != (first.width, first.height, first.model) for part in parts):
+            raise ValueError("cameras of one batch must share width, height and model")
+        return replace(
+            first, viewmats=torch.cat([p.viewmats for p in parts]), Ks=torch.cat([p.Ks for p in parts])
+        )
+
+
+def look_at(position: Tensor, target: Tensor, up: Tensor) -> Tensor:
+    """Camera-from-world matrices of cameras that look at a target.
+
+    Args:
+        position, target, up: [..., 3], world units; up need not be orthogonal to the view, only not parallel to it.
+
+    Returns:
+        [..., 4, 4], OpenCV axes.
+    """
+    position, target, up = torch.broadcast_tensors(position, target, up)
+    forward = torch.nn.functional.normalize(target - position, dim=-1)
+    right = torch.nn.functional.normalize(torch.linalg.cross(forward, up, dim=-1), dim=-1)
+    down = torch.linalg.cross(forward, right, dim=-1)
+    rotation = torch.stack([right, down, forward], dim=-2)
+    viewmat = torch.eye(4, dtype=position.dtype, device=position.device).expand(*position.shape[:-1], 4, 4).clone()
+    viewmat[..., :3, :3] = rotation
+    viewmat[..., :3, 3] = -(rotation @ position[..., None])[..., 0]
+    return viewmat
+
+
+def intrinsics(width: int, height: int, fov_y: float) -> Tensor:
+    """[3, 3] of a centred pinhole camera with square pixels; fov_y is the full vertical angle, radians."""
+    focal = 0.5 * height / math.tan(0.5 * fov_y)
+    return torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
+
+
+def focus_point(cameras: Cameras) -> Tensor:
+    """[3]: the point closest, in least squares, to every optical axis: what the photographer circled around."""
+    axes, centres = cameras.forwards.double(), cameras.positions.double()
+    across = torch.eye(3, dtype=axes.dtype, device=axes.device) - axes[:, :, None] * axes[:, None, :]
+    # The small ridge keeps parallel axes (a drone looking down) solvable; it pulls towards the mean camera.
+    ridge = 1e-6 * torch.eye(3, dtype=axes.dtype, device=axes.device) * len(cameras)
+    mean = centres.mean(0)
+    offset = torch.linalg.solve(across.sum(0) + ridge, (across @ (centres - mean)[..., None]).sum(0))[:, 0]
+    return (mean + offset).to(cameras.viewmats.dtype)
+
+
+def orbit(cameras: Cameras, frames: int) -> Cameras:
+    """A closed circle around what the given cameras look at, at their mean height, distance and field of view.
+
+    Args:
+        cameras: the training views, at least one.
+        frames: number of views on the circle.
+    """
+    target = focus_point(cameras)
+    up = torch.nn.functional.normalize(-cameras.viewmats[:, 1, :3].mean(0), dim=0)
+    offsets = cameras.positions - target
+    heights = offsets @ up
+    flat = offsets - heights[:, None] * up
+    radius = flat.norm(dim=-1).mean().clamp(min=1e-6)
+    # Start where the first camera stands; any direction across `up` will do if it stands on the axis.
+    start = flat[0] if flat[0].norm() > 1e-6 * radius else cameras.viewmats[0, 0, :3]
+    x = torch.nn.functional.normalize(start - (start @ up) * up, dim=0)
+    y = torch.linalg.cross(up, x)
+    angles = torch.arange(frames, dtype=x.dtype, device=x.device) * (2 * math.pi / frames)
+    positions = target + heights.mean() * up + radius * (angles.cos()[:, None] * x + angles.sin()[:, None] * y)
+    return Cameras(
+        viewmats=look_at(positions, target, up),
+        Ks=cameras.Ks.mean(0, keepdim=True).expand(frames, 3, 3).clone(),
+        width=cameras.width,
+        height=cameras.height,
+        model=cameras.model,
+    )
