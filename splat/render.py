@@ -11,8 +11,8 @@ from splat import checks
 from splat.cameras import CAMERA_MODELS, Cameras
 from splat.gaussians import Gaussians
 from splat.ops.blend import blend
-from splat.ops.project import project
-from splat.ops.tiles import tiles
+from splat.ops.project import Projection, project
+from splat.ops.tiles import TileLists, tiles
 
 #: Variance added to the projected covariance [px^2], and whether opacity is lowered to keep the splat's energy.
 #: classic: Kerbl et al. 2023. antialiased: the same filter with compensation (gsplat). mip: Mip-Splatting's 2D filter.
@@ -33,6 +33,7 @@ class Rendering:
         extents: [C, N, 2] half-sizes of the tight box around what is visible, px; 0 where a Gaussian was culled.
         conics: [C, N, 3] upper triangle of the inverse 2D covariances, 1/px^2.
         opacities: [C, N] opacities after the anti-aliasing compensation.
+        lists: which Gaussians each tile blends, in depth order.
         absgrad: [C, N, 2] zeros whose `.grad`, after backward, is the sum over pixels of |d loss / d means2d|; or None.
     """
 
@@ -45,6 +46,7 @@ class Rendering:
     extents: Tensor
     conics: Tensor
     opacities: Tensor
+    lists: TileLists
     absgrad: Tensor | None
 
     @property
@@ -81,7 +83,7 @@ def render(
         gaussians: the scene, float32.
         cameras: C views of one size.
         background: [D] or [C, D] what shows through; black if None.
-        features: [N, D] channels blended instead of the SH colours.
+        features: [N, D] or [C, N, D] channels blended instead of the SH colours.
         sh_degree: highest SH degree to evaluate; the scene's own if None.
         antialias: "classic", "antialiased" or "mip" (see `ANTIALIAS`).
         near, far: Gaussians with depth outside (near, far) are culled. World units.
@@ -101,9 +103,9 @@ def render(
     count, views = len(gaussians), len(cameras)
     degree = gaussians.sh_degree if sh_degree is None else min(sh_degree, gaussians.sh_degree)
     if features is not None:
-        checks.shape("features", features, (count, "D"))
+        checks.shape("features", features, (count, "D") if features.dim() < 3 else (views, count, "D"))
 
-    projected = project(
+    projection = project(
         gaussians.means,
         gaussians.quats,
         gaussians.log_scales,
@@ -120,52 +122,77 @@ def render(
         eps2d=eps2d,
         compensate=compensate,
     )
-    colours = projected.colours if features is None else features.expand(views, *features.shape)
+    colours = projection.colours if features is None else features.expand(views, count, features.shape[-1])
+    return composite(
+        projection, colours, cameras.width, cameras.height, background=background, depth=depth, absgrad=absgrad
+    )
+
+
+def composite(
+    projection: Projection,
+    colours: Tensor,
+    width: int,
+    height: int,
+    *,
+    background: Tensor | None = None,
+    depth: bool = False,
+    absgrad: bool = False,
+) -> Rendering:
+    """The second half of `render`: from projected Gaussians to an image.
+
+    Args:
+        projection: what `project` returned.
+        colours: [C, N, D] channels to blend, D >= 0 (0 is useful with depth).
+        width, height: image size, px.
+        background, depth, absgrad: as for `render`.
+    """
+    views, _, channels = colours.shape
     if background is not None:
-        background = background.expand(views, colours.shape[-1])
-    channels = colours.shape[-1]
+        background = background.expand(views, channels)
     if depth:
-        colours = torch.cat([colours, projected.depths[..., None]], dim=-1)
+        colours = torch.cat([colours, projection.depths[..., None]], dim=-1)
         if background is not None:
             background = torch.cat([background, background.new_zeros(views, 1)], dim=-1)
 
     lists = tiles(
-        projected.means2d,
-        projected.conics,
-        projected.depths,
-        projected.opacities,
-        projected.extents,
-        cameras.width,
-        cameras.height,
+        projection.means2d,
+        projection.conics,
+        projection.depths,
+        projection.opacities,
+        projection.extents,
+        width,
+        height,
     )
-    probe = torch.zeros_like(projected.means2d, requires_grad=True) if absgrad else None
+    probe = torch.zeros_like(projection.means2d, requires_grad=True) if absgrad else None
     blended = blend(
-        projected.means2d,
-        projected.conics,
-        projected.opacities,
+        projection.means2d,
+        projection.conics,
+        projection.opacities,
         colours,
         background,
         lists,
-        cameras.width,
-        cameras.height,
+        width,
+        height,
         absgrad=probe,
         median=depth,
     )
     image = blended.image
-    median_depth = None
-    if depth:
-        owner = blended.median_ids.long()
-        flat_depths = torch.cat([projected.depths.flatten(), projected.depths.new_zeros(1)])
-        median_depth = flat_depths[torch.where(owner < 0, flat_depths.numel() - 1, owner)]
     return Rendering(
         rgb=image[..., :channels] if depth else image,
         alpha=1 - blended.transmittances,
         accumulated_depth=image[..., channels] if depth else None,
-        median_depth=median_depth,
-        means2d=projected.means2d,
-        depths=projected.depths,
-        extents=projected.extents,
-        conics=projected.conics,
-        opacities=projected.opacities,
+        median_depth=_depth_of(blended.median_ids, projection.depths) if depth else None,
+        means2d=projection.means2d,
+        depths=projection.depths,
+        extents=projection.extents,
+        conics=projection.conics,
+        opacities=projection.opacities,
+        lists=lists,
         absgrad=probe,
     )
+
+
+def _depth_of(ids: Tensor, depths: Tensor) -> Tensor:
+    """[C, H, W] depths of the Gaussians named by flattened ids; 0 where the id is -1."""
+    padded = torch.cat([depths.flatten(), depths.new_zeros(1)])
+    return padded[torch.where(ids < 0, padded.numel() - 1, ids.long())]
