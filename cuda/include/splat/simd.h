@@ -1,0 +1,141 @@
+// simd<T, W>: W lanes of T with the vocabulary of scalar.h, so that the templates in math/ run on vectors.
+//
+// x86 float vectors of 4, 8 and 16 lanes are intrinsics (simd_x86.h). Everything else (ARM, double) is the compiler's
+// own vector type, which gcc and clang have. simd_float is the widest one of the instruction set being compiled for.
+// A comparison gives simd<T, W>::mask; combine masks with & | ! and use them in select(mask, a, b).
+#pragma once
+
+#include "splat/macros.h"
+#include "splat/scalar.h"
+
+SPLAT_BEGIN
+
+#if defined(__GNUC__)
+namespace detail {
+template <int BYTES> struct signed_integer;
+template <> struct signed_integer<4> { using type = int32_t; };
+template <> struct signed_integer<8> { using type = int64_t; };
+}  // namespace detail
+
+/// One all-ones or all-zeros integer a lane.
+template <class T, int W>
+struct simd_mask {
+  typedef typename detail::signed_integer<sizeof(T)>::type native __attribute__((vector_size(W * sizeof(T))));
+  native v;
+
+  friend simd_mask operator&(simd_mask a, simd_mask b) { return {a.v & b.v}; }
+  friend simd_mask operator|(simd_mask a, simd_mask b) { return {a.v | b.v}; }
+  friend simd_mask operator!(simd_mask a) { return {~a.v}; }
+  /// Bit i is lane i.
+  uint32_t bits() const {
+    uint32_t result = 0;
+    for (int i = 0; i < W; ++i) result |= (v[i] ? 1u : 0u) << i;
+    return result;
+  }
+};
+
+template <class T, int W>
+struct simd {
+  static constexpr int width = W;
+  using mask = simd_mask<T, W>;
+  typedef T native __attribute__((vector_size(W * sizeof(T))));
+  native v;
+
+  simd() = default;
+  simd(T value) : v(value - native{}) {}
+  /// Not a constructor: gcc takes `native` for T until the template is instantiated, and the two would clash.
+  static simd of(native value) {
+    simd result;
+    result.v = value;
+    return result;
+  }
+  static simd load(const T* p) {
+    simd result;
+    memcpy(&result.v, p, sizeof(native));
+    return result;
+  }
+  void store(T* p) const { memcpy(p, &v, sizeof(native)); }
+  static simd gather(const T* base, const int32_t* indices) {
+    simd result;
+    for (int i = 0; i < W; ++i) result.v[i] = base[indices[i]];
+    return result;
+  }
+
+  friend simd operator+(simd a, simd b) { return of(a.v + b.v); }
+  friend simd operator-(simd a, simd b) { return of(a.v - b.v); }
+  friend simd operator*(simd a, simd b) { return of(a.v * b.v); }
+  friend simd operator/(simd a, simd b) { return of(a.v / b.v); }
+  friend simd operator-(simd a) { return of(-a.v); }
+  friend mask operator<(simd a, simd b) { return {a.v < b.v}; }
+  friend mask operator<=(simd a, simd b) { return {a.v <= b.v}; }
+  friend mask operator>(simd a, simd b) { return {a.v > b.v}; }
+  friend mask operator>=(simd a, simd b) { return {a.v >= b.v}; }
+  friend mask operator==(simd a, simd b) { return {a.v == b.v}; }
+  friend simd select(mask m, simd a, simd b) { return of(m.v ? a.v : b.v); }
+  friend simd min(simd a, simd b) { return of(a.v < b.v ? a.v : b.v); }
+  friend simd max(simd a, simd b) { return of(a.v > b.v ? a.v : b.v); }
+  friend simd abs(simd a) { return max(a, -a); }
+  friend simd sqrt(simd a) {
+    for (int i = 0; i < W; ++i) a.v[i] = sqrt(a.v[i]);
+    return a;
+  }
+  friend simd fma(simd a, simd b, simd c) {
+    for (int i = 0; i < W; ++i) c.v[i] = fma(a.v[i], b.v[i], c.v[i]);
+    return c;
+  }
+  friend simd add_to_exponent(simd p, simd shifted) {
+    typedef typename mask::native integer;
+    integer bits, n;
+    memcpy(&bits, &p.v, sizeof(bits));
+    memcpy(&n, &shifted.v, sizeof(n));
+    bits += n << 23;
+    memcpy(&p.v, &bits, sizeof(bits));
+    return p;
+  }
+};
+#else
+template <class T, int W> struct simd_mask;
+template <class T, int W> struct simd;
+#endif
+
+SPLAT_END
+
+#include "splat/simd_x86.h"
+
+SPLAT_BEGIN
+
+#if defined(__AVX512F__)
+constexpr int kSimdWidth = 16;
+#elif defined(__AVX2__)
+constexpr int kSimdWidth = 8;
+#else
+constexpr int kSimdWidth = 4;
+#endif
+using simd_float = simd<float, kSimdWidth>;
+
+template <class T, int W> inline simd<T, W>& operator+=(simd<T, W>& a, simd<T, W> b) { return a = a + b; }
+template <class T, int W> inline simd<T, W>& operator-=(simd<T, W>& a, simd<T, W> b) { return a = a - b; }
+template <class T, int W> inline simd<T, W>& operator*=(simd<T, W>& a, simd<T, W> b) { return a = a * b; }
+
+template <class T, int W> inline bool any(simd_mask<T, W> m) { return m.bits() != 0; }
+template <class T, int W> inline bool all(simd_mask<T, W> m) { return m.bits() == (1u << W) - 1; }
+
+/// The lane numbers 0, 1, ... W - 1.
+template <class V>
+inline V lane_numbers() {
+  static const float numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return V::load(numbers);
+}
+
+/// Sum of all lanes, always in the same order: halves onto one another, as a balanced tree.
+template <class T, int W>
+inline T sum(simd<T, W> a) {
+  T lanes[W];
+  a.store(lanes);
+  for (int half = W / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  }
+  return lanes[0];
+}
+
+SPLAT_END
