@@ -1,0 +1,102 @@
+"""How Gaussians come and go: a strategy decides by returning an Edit, and `apply_edit` alone carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from splat.gaussians import Gaussians
+from splat.render import Rendering
+
+
+@dataclass(frozen=True)
+class Reset:
+    """New values for parameters of some Gaussians, whose optimiser state starts again from zero.
+
+    Attributes:
+        rows: [R] indices.
+        values: by parameter name, [R, ...].
+    """
+
+    rows: Tensor
+    values: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change of the set of N Gaussians. Carried out in the order of the fields; all indices count the N before.
+
+    Attributes:
+        reset: parameters to overwrite first, so that what is kept or cloned has the new values.
+        keep: [N] bool, which Gaussians stay, in their order; all of them if None.
+        clone: [M] indices of Gaussians that are appended once more, with fresh optimiser state.
+        new: parameters [L, ...] of Gaussians that are appended after these, by name.
+    """
+
+    reset: Reset | None = None
+    keep: Tensor | None = None
+    clone: Tensor | None = None
+    new: dict[str, Tensor] | None = None
+
+
+class Strategy(Protocol):
+    """Decides when and where Gaussians are added and removed.
+
+    Attributes:
+        absgrad: whether `render` has to accumulate absolute screen-space gradients.
+        statistics: tensors [N, ...] gathered by `observe`; `apply_edit` keeps them in step, checkpoints hold them.
+    """
+
+    absgrad: bool
+    statistics: dict[str, Tensor]
+
+    def watch(self, rendering: Rendering) -> None:
+        """Before backward: ask for the gradients that `observe` needs."""
+        ...
+
+    def observe(self, rendering: Rendering, step: int) -> None:
+        """After backward: gather statistics of one step."""
+        ...
+
+    def adapt(self, gaussians: Gaussians, step: int, generator: torch.Generator) -> Edit | None:
+        """After the optimiser's step: what to change now, if anything."""
+        ...
+
+
+def apply_edit(
+    edit: Edit, parameters: dict[str, Tensor], moments: Iterable[dict[str, Tensor]], statistics: dict[str, Tensor]
+) -> None:
+    """Carries out an Edit on parameters, optimiser state and statistics alike. Replaces the dictionaries' tensors.
+
+    Args:
+        parameters: [N, ...] leaves by name.
+        moments: dictionaries of tensors shaped like the parameters, by the same names. Rows of Gaussians that were
+            reset, cloned or made anew are zero.
+        statistics: [N, ...] by any name. Rows that were cloned or made anew are zero.
+    """
+    count = next(iter(parameters.values())).shape[0]
+    moments = list(moments)
+    kept = slice(None) if edit.keep is None else edit.keep
+    cloned = torch.empty(0, dtype=torch.int64) if edit.clone is None else edit.clone
+    for name, parameter in parameters.items():
+        values = parameter.detach()
+        if edit.reset is not None and name in edit.reset.values:
+            values[edit.reset.rows] = edit.reset.values[name]
+            for state in moments:
+                state[name][edit.reset.rows] = 0
+        parts = [values[kept], values[cloned.to(values.device)]]
+        if edit.new is not None:
+            parts.append(edit.new[name].to(values))
+        parameters[name] = torch.cat(parts).requires_grad_()
+    added = next(iter(parameters.values())).shape[0] - _kept_count(edit, count)
+    for table in (*moments, statistics):
+        for name, values in table.items():
+            table[name] = torch.cat([values[kept], values.new_zeros(added, *values.shape[1:])])
+
+
+def _kept_count(edit: Edit, count: int) -> int:
+    return count if edit.keep is None else int(edit.keep.count_nonzero())
