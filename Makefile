@@ -1,0 +1,80 @@
+# `make` alone says what there is.
+PYTHON ?= python3
+# Which build of torch `make venv` installs: pip's own choice, or TORCH=cpu for PyTorch's CPU-only one (200 MB, not 3 GB).
+TORCH ?=
+TORCH_FLAGS = $(if $(filter cpu,$(TORCH)),--index-url https://download.pytorch.org/whl/cpu)
+# In CI nobody is there to press Ctrl-C, so the viewer closes when training is over.
+DEMO_FLAGS ?= --view $(if $(CI),--close-when-done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+EDITABLE := $(VENV)/.editable
+# Idle OpenMP threads spin by default and take the core from the one that works.
+export OMP_WAIT_POLICY ?= passive
+
+.PHONY: help venv native demo test check format clean
+
+help:
+	@echo 'make demo    environment, native build, trains the bundled capture and opens the viewer (about 5 minutes)'
+	@echo 'make test    environment, native build, every test'
+	@echo 'make check   lint, format, types and the fast tests'
+	@echo 'make native  builds the CPU library (and the CUDA library where nvcc is found)'
+	@echo 'make venv    the environment alone, in $(VENV); TORCH=cpu takes the small CPU-only torch'
+	@echo 'make format  formats the Python files'
+	@echo 'make clean   removes what was built, not $(VENV)'
+
+venv: $(EDITABLE)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Splat needs Python 3.10 or newer, not " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
+	@echo '==> Python environment in $(VENV), from $(PYTHON)'
+	@$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): requirements/run.txt | $(BIN)/python
+	@echo '==> torch (the largest download; TORCH=cpu takes the small build)'
+	@$(BIN)/python -c "import torch" 2>/dev/null || $(PIP) install $(TORCH_FLAGS) "$$(grep ^torch== requirements/run.txt)"
+	@echo '==> what Splat runs on (requirements/run.txt)'
+	@$(PIP) install --quiet -r requirements/run.txt
+	@touch $@
+
+$(INSTALLED_DEV): requirements/dev.txt $(INSTALLED)
+	@echo '==> what checking and testing need (requirements/dev.txt)'
+	@$(PIP) install --quiet -r requirements/dev.txt
+	@touch $@
+
+$(EDITABLE): pyproject.toml setup.py $(INSTALLED)
+	@echo '==> Splat itself, linked to this folder (compiles the native library the first time: 1-2 minutes)'
+	@$(PIP) install --quiet --no-build-isolation --no-deps -e .
+	@touch $@
+
+native: $(EDITABLE)
+	@echo '==> native library'
+	@$(BIN)/python setup.py --quiet build_ext --inplace
+
+demo: $(EDITABLE) native
+	@echo '==> splat train datasets/sample/images: photos -> cameras -> scene, in demo/'
+	@$(BIN)/splat train datasets/sample/images -o demo $(DEMO_FLAGS)
+
+check: $(INSTALLED_DEV) $(EDITABLE) native
+	@echo '==> ruff'
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@echo '==> pyright'
+	@$(BIN)/pyright
+	@echo '==> fast tests'
+	@$(BIN)/pytest -q
+
+test: $(INSTALLED_DEV) $(EDITABLE) native
+	@echo '==> every test'
+	@$(BIN)/pytest -q -m ""
+
+format: $(INSTALLED_DEV)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:
+	@echo '==> removing build products (not $(VENV), runs or captures)'
+	@rm -rf build dist *.egg-info splat/_native .pytest_cache .ruff_cache .hypothesis
