@@ -1,0 +1,65 @@
+"""How a run went, drawn from its metrics.jsonl."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+#: matplotlib is told this colour for all text and axes; the page's own text colour takes its place.
+_INK = "#010203"
+_LINE, _DOTS = "#3b82c4", "#d9822b"
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl, oldest first; empty when there is none. A line cut short by a crash is left out."""
+    entries = []
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+                entries.append(entry)
+    return entries
+
+
+def curves_svg(entries: list[dict[str, Any]]) -> str:
+    """Loss, PSNR and number of Gaussians over the steps as an inline SVG element; empty without entries.
+
+    Args:
+        entries: what `read_metrics` gave: "step" lines, drawn as lines, and "eval" lines, drawn as dots.
+    """
+    steps = [entry for entry in entries if entry.get("kind") == "step"]
+    evaluations = [entry for entry in entries if entry.get("kind") == "eval"]
+    if not steps:
+        return ""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    style = {"svg.fonttype": "none", "svg.hashsalt": "splat", "font.family": "sans-serif", "font.size": 11}
+    style |= dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK)
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(11, 3.2), layout="constrained")
+        figure.patch.set_alpha(0)
+        titles = {"loss": "training loss", "psnr": "PSNR, dB (dots: held-out photos)", "gaussians": "Gaussians"}
+        for axes, (key, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
+            axes.patch.set_alpha(0)
+            axes.plot([e["step"] for e in steps], [e[key] for e in steps], color=_LINE, linewidth=1.2)
+            if key == "psnr":
+                axes.plot([e["step"] for e in evaluations], [e[key] for e in evaluations], "o", color=_DOTS)
+            if key == "loss":
+                axes.set_yscale("log")
+            axes.set_title(title, fontsize=11)
+            axes.set_xlabel("step")
+            axes.grid(alpha=0.25)
+            axes.spines[["top", "right"]].set_visible(False)
+        buffer = io.StringIO()
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+    svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
+    svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt" ', "", svg, count=1)
+    return svg.replace(_INK, "currentColor")
