@@ -45,6 +45,18 @@ class OptimConfig:
 
 
 @dataclass(frozen=True)
+class InitConfig:
+    """The Gaussians at the start, one per reconstructed point."""
+
+    opacity: float = 0.1
+    """Opacity of each."""
+    few_points: int = 500
+    """Below this number of reconstructed points, random ones are added."""
+    random_points: int = 20_000
+    """How many random points are added then, where the views overlap."""
+
+
+@dataclass(frozen=True)
 class DensityConfig:
     """When and where Gaussians are added and removed (the gradient rule of Kerbl et al. 2023)."""
 
@@ -137,6 +149,7 @@ class TrainConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
     data: DataConfig = field(default_factory=DataConfig)
+    init: InitConfig = field(default_factory=InitConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     density: DensityConfig = field(default_factory=DensityConfig)
     resolution: ResolutionConfig = field(default_factory=ResolutionConfig)
@@ -146,11 +159,11 @@ class TrainConfig:
         smallest = {"iterations": 1, "downscale": 1, "max_gaussians": 1, "sh_degree": 0}
         for name, least in smallest.items():
             if getattr(self, name) < least:
-                raise SplatError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+                raise SplatError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.sh_degree > 4:
-            raise SplatError(f"sh_degree must be 0 to 4, got {self.sh_degree}.")
+            raise SplatError(f"sh_degree must be 0 to 4, got {self.sh_degree}")
         if not isinstance(self.background, str) and not all(0 <= value <= 1 for value in self.background):
-            raise SplatError(f"background must be black, white, random or three values in [0, 1], got {self.background}.")
+            raise SplatError(f"background must be black, white, random or three values in [0, 1], got {self.background}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested values, as config.json holds them."""
@@ -166,7 +179,7 @@ def _from_dict(kind: type, values: dict[str, Any]) -> Any:
     fields = {item.name: item for item in dataclasses.fields(kind)}
     unknown = sorted(set(values) - set(fields))
     if unknown:
-        raise SplatError(f"{kind.__name__} has no setting {unknown[0]!r}; it has {', '.join(fields)}.")
+        raise SplatError(f"{kind.__name__} has no setting {unknown[0]!r}; it has {', '.join(fields)}")
     built: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):

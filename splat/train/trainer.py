@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from splat.datasets.scene import Scene
 from splat.errors import SplatError
 from splat.evaluate.metrics import evaluate_views
 from splat.gaussians import Gaussians
 from splat.ops.photometric import photometric_loss
-from splat.render import render
+from splat.render import Rendering, render
 from splat.train.config import TrainConfig
 from splat.train.density import make_strategy
 from splat.train.density.protocol import apply_edit
 from splat.train.init import initial_gaussians
+from splat.train.interrupt import stop_on_signals
 from splat.train.listeners import EvalReport, Listener, StepReport
 from splat.train.optimizer import Adam
 from splat.train.representation import Plain, Representation
 from splat.train.schedule import Schedule, ViewOrder
 from splat.train.views import Target, TrainingViews
 
+if TYPE_CHECKING:
+    from splat.datasets.scene import Scene
+
+#: How long a paused run waits for something to do before it looks whether it may go on, seconds.
+PAUSE_POLL = 0.05
+
 
 class Trainer:
-    """One training run. `run()` does it; everything public may be used from other threads meanwhile.
+    """One training run. `run()` does it; what is public may be used from other threads meanwhile.
+
+    Args:
+        listeners: told in this order, on the training thread.
 
     Attributes:
         step: number of steps taken.
-        config, scene: what is trained.
         seconds: training time so far, without evaluations and pauses.
-        lock: held while a step changes the parameters. Rather than waiting for it, hand a callback to `between_steps`.
+        config, scene: what is trained, and on what.
+        lock: held while a step changes the parameters. A thread that waits for it may wait long, since the next step
+            takes it at once: rather hand a callback to `between_steps`.
     """
 
     def __init__(self, scene: Scene, config: TrainConfig, listeners: Iterable[Listener] = ()) -> None:
@@ -49,80 +61,217 @@ class Trainer:
         self.device = _device(config.device)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.schedule = Schedule(config, scene.extent)
-        self.views = TrainingViews(scene, self.device)
+        self.views = TrainingViews(scene, config.background, self.device)
         self.order = ViewOrder(list(scene.train), self.generator)
         initial = initial_gaussians(scene, config, self.generator).to(self.device)
         self.representation: Representation = Plain(initial)
         self.optimizer = Adam(self.representation.parameters)
-        self.strategy = make_strategy(config, scene.extent, initial)
-        self._running = threading.Event()
-        self._running.set()
+        self.strategy = make_strategy(config, scene.extent, len(initial), self.device)
+        self._resumed = threading.Event()
+        self._resumed.set()
         self._stop: str | None = None
-        self._between: queue.SimpleQueue[Callable[[Trainer], None]] = queue.SimpleQueue()
+        self._between: queue.SimpleQueue[Callable[[Trainer], object]] = queue.SimpleQueue()
+
+    # What listeners and other threads may ask.
 
     def gaussians(self) -> Gaussians:
-        """The scene as it is now, detached, in the normalised world. Shares memory with training: copy it, or use it
-        only under `lock` or in a `between_steps` callback."""
+        """The scene as it is now, detached, in the normalised world. It shares memory with training: use it under
+        `lock` or in a `between_steps` callback, or copy it there."""
         return self.representation.gaussians().detach()
 
     @property
+    def count(self) -> int:
+        """Number of Gaussians."""
+        return next(iter(self.representation.parameters.values())).shape[0]
+
+    @property
     def paused(self) -> bool:
-        return not self._running.is_set()
+        return not self._resumed.is_set()
 
     def pause(self) -> None:
         """Rests after the current step until `resume()`; `between_steps` callbacks still run."""
-        self._running.clear()
+        self._resumed.clear()
 
     def resume(self) -> None:
-        self._running.set()
+        self._resumed.set()
 
     def request_stop(self, reason: str = "stopped") -> None:
         """Ends the run after the current step, paused or not; the listeners hear the reason."""
         self._stop = self._stop or reason
 
-    def between_steps(self, callback: Callable[[Trainer], None]) -> None:
-        """Has `callback(trainer)` run once on the training thread, before the next step, with the lock held."""
+    def between_steps(self, callback: Callable[[Trainer], object]) -> None:
+        """Has `callback(trainer)` called once, on the training thread, before the next step and with the lock held."""
         self._between.put(callback)
-
-    def run(self) -> str:
-        """Trains to the end, or until stopped. Call it once.
-
-        Returns:
-            The reason it ended, as listeners hear it in `on_end`.
-
-        Raises:
-            SplatError: the loss is no longer a number.
-        """
-        reason = "error"
-        try:
-            self._tell("on_start")
-            while self.step < self.config.iterations and self._ready():
-                started = time.perf_counter()
-                with self.lock:
-                    report = self._step()
-                self.seconds += time.perf_counter() - started
-                self._tell("on_step", dataclasses.replace(report, seconds=self.seconds))
-                every = self.config.save.eval_every
-                if self.scene.test and (self.step == self.config.iterations or (every and self.step % every == 0)):
-                    self._tell("on_eval", self.evaluate())
-            reason = self._stop or "done"
-        finally:
-            self._tell("on_end", reason)
-        return reason
 
     def evaluate(self) -> EvalReport:
         """PSNR and SSIM on the held-out views, of which there must be one."""
         views = evaluate_views(
             self.gaussians(),
             self.scene,
-            list(self.scene.test),
+            self.scene.test,
             antialias=self.config.antialias,
-            background=self.views.shown_background,
+            background=self.views.background,
         )
         psnr, ssim = (sum(getattr(view, name) for view in views) / len(views) for name in ("psnr", "ssim"))
         return EvalReport(self.step, psnr, ssim, views, self.count, self.seconds)
 
-    @property
-    def count(self) -> int:
-        """Number of Gaussians."""
-        return next(iter(self.representation.parameters.values())).shape[0]
+    # The run.
+
+    def run(self) -> str:
+        """Trains to the end, or until stopped. To be called once.
+
+        Returns:
+            Why it ended, as listeners hear it in `on_end`.
+
+        Raises:
+            SplatError: the loss is no longer a number, or no Gaussian is left.
+        """
+        reason = "error"
+        try:
+            with stop_on_signals(self.request_stop):
+                self._tell("on_start")
+                while self.step < self.config.iterations and self._may_go_on():
+                    started = time.perf_counter()
+                    with self.lock:
+                        report = self._take_step()
+                    self.seconds += time.perf_counter() - started
+                    self._tell("on_step", dataclasses.replace(report, seconds=self.seconds))
+                    if self._evaluates():
+                        self._tell("on_eval", self.evaluate())
+                # A checkpoint of the last step has nothing left to do.
+                reason = "done" if self.step >= self.config.iterations else self._stop or "stopped"
+        finally:
+            self._tell_end(reason)
+        return reason
+
+    def _may_go_on(self) -> bool:
+        """Runs the callbacks that wait, and waits itself while paused; False when the run is to stop."""
+        while True:
+            while not self._between.empty():
+                with self.lock:
+                    self._between.get()(self)
+            if self._stop is not None or self._resumed.is_set():
+                return self._stop is None
+            self._resumed.wait(PAUSE_POLL)
+
+    def _evaluates(self) -> bool:
+        every = self.config.save.eval_every
+        due = self.step == self.config.iterations or (every > 0 and self.step % every == 0)
+        return due and bool(self.scene.test)
+
+    def _take_step(self) -> StepReport:
+        config, step = self.config, self.step
+        view = self.order.next()
+        camera = self.scene.views[view].camera
+        factor = self.schedule.factor(step, min(camera.width, camera.height))
+        sh_degree = self.schedule.sh_degree(step)
+        target = self.views.target(view, factor, self.generator)
+        rendering = render(
+            self.representation.gaussians(),
+            target.camera,
+            background=target.background,
+            sh_degree=sh_degree,
+            antialias=config.antialias,
+            absgrad=self.strategy.absgrad,
+        )
+        self.strategy.watch(rendering)
+        loss = photometric_loss(rendering.rgb, target.image, target.mask, config.optim.ssim_weight)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise SplatError(
+                f"the loss became {value} at step {step + 1} (photo {target.name}); start again with lower learning "
+                "rates, or look whether this photo and its camera are sound"
+            )
+        loss.backward()
+        self.optimizer.step(self.schedule.rates(step))
+        self.step = step + 1
+        self.strategy.observe(rendering, self.step)
+        self._adapt()
+        logged = self.step % config.save.log_every == 0 or self.step in (1, config.iterations)
+        psnr = _psnr(rendering, target) if logged else None
+        return StepReport(self.step, value, psnr, self.count, factor, sh_degree, self.seconds)
+
+    def _adapt(self) -> None:
+        edit = self.strategy.adapt(self.gaussians(), self.step, self.generator)
+        if edit is None:
+            return
+        apply_edit(edit, self.representation.parameters, self.optimizer.moments, self.strategy.statistics)
+        if self.count == 0:
+            raise SplatError(
+                f"no Gaussian is left at step {self.step}: the photos and their cameras do not agree; "
+                "run capture again, or check the camera file"
+            )
+
+    def _tell(self, event: str, *arguments: Any) -> None:
+        for listener in self.listeners:
+            getattr(listener, event)(self, *arguments)
+
+    def _tell_end(self, reason: str) -> None:
+        """Every listener hears the end, also when an earlier one fails at it; then the first failure is raised."""
+        failure: Exception | None = None
+        for listener in self.listeners:
+            try:
+                listener.on_end(self, reason)
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    # What a checkpoint holds.
+
+    def state(self) -> dict[str, Any]:
+        """All that the rest of the run depends on: nested dicts and lists of tensors and plain values."""
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "config": _identity(self.config),
+            "photos": [self.scene.views[i].name for i in self.scene.train],
+            "parameters": {name: tensor.detach() for name, tensor in self.representation.parameters.items()},
+            "moments": list(self.optimizer.moments),
+            "statistics": self.strategy.statistics,
+            "generator": self.generator.get_state(),
+            "pending_views": list(self.order.pending),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continues from a `state`, as if the run had never stopped.
+
+        Raises:
+            SplatError: it is of another run: other settings, another capture, or tensors that do not fit.
+        """
+        if state["config"] != _identity(self.config):
+            raise SplatError("the checkpoint was made with other settings; resume with the settings of its config.json")
+        if state["photos"] != [self.scene.views[i].name for i in self.scene.train]:
+            raise SplatError(f"{self.scene.source} has other training photos than when the run began; start a new run")
+        tables = [state["parameters"], *state["moments"], state["statistics"]]
+        ours = [self.representation.parameters, *self.optimizer.moments, self.strategy.statistics]
+        count = {tensor.shape[0] for table in tables for tensor in table.values()}
+        if [list(table) for table in tables] != [list(table) for table in ours] or len(count) != 1:
+            raise SplatError("the checkpoint's tensors do not belong together; start a new run")
+        for table, held in zip(tables, ours, strict=True):
+            for name, tensor in table.items():
+                held[name] = tensor.to(self.device)
+        for tensor in self.representation.parameters.values():
+            tensor.requires_grad_()
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.generator.set_state(state["generator"])
+        self.order.pending = list(state["pending_views"])
+
+
+def _identity(config: TrainConfig) -> str:
+    """The settings that decide a run's result; what is written meanwhile, and how often, does not."""
+    return json.dumps({name: value for name, value in config.to_dict().items() if name not in ("save", "device")})
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise SplatError("device cuda was asked for, but torch sees no CUDA device here; use --device cpu")
+    return torch.device("cpu" if name == "auto" else name)
+
+
+@torch.no_grad()
+def _psnr(rendering: Rendering, target: Target) -> float:
+    error = (rendering.rgb.clamp(0, 1) - target.image.float() / 255).square()
+    if target.mask is not None:
+        error = error[target.mask > 0]
+    return float(-10 * error.mean().clamp(min=1e-10).log10())

@@ -1,0 +1,16 @@
+"""Strategies that decide where Gaussians are added and removed; see `protocol`."""
+
+from __future__ import annotations
+
+import torch
+
+from splat.train.config import TrainConfig
+from splat.train.density.adc import Adc
+from splat.train.density.protocol import Strategy
+
+STRATEGIES = {"adc": Adc}
+
+
+def make_strategy(config: TrainConfig, extent: float, count: int, device: torch.device) -> Strategy:
+    """The strategy that a run's settings name, for `count` Gaussians at the start."""
+    return STRATEGIES[config.strategy](config, extent, count, device)
