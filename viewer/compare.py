@@ -1,0 +1,62 @@
+"""The render and the photo in one picture, put together on the server so that both are exact."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from splat.viewer.frames import Compare
+
+#: Grey level around pictures that do not fill the canvas, and of the line between render and photo.
+MARGIN, LINE = 24, 235
+
+
+def picture_size(compare: Compare, width: int, height: int, aspect: float) -> tuple[int, int]:
+    """(width, height) of the render and of the photo within a canvas of this size; aspect is the photo's."""
+    columns, rows = _grid(compare, width, height, aspect)
+    return _fit(width // columns, height // rows, aspect)
+
+
+def compose(compare: Compare, render: Tensor, photo: Tensor, wipe: float, width: int, height: int) -> Tensor:
+    """The canvas [height, width, 3] with render and photo on it.
+
+    Args:
+        compare: "side by side": one next to the other, or above it, whichever shows more. "wipe": over each other,
+            the render left of the line.
+        render, photo: [h, w, 3] uint8, of `picture_size`.
+        wipe: where the line is, in [0, 1] of the picture's width.
+    """
+    canvas = torch.full((height, width, 3), MARGIN, dtype=torch.uint8)
+    h, w = render.shape[:2]
+    columns, rows = _grid(compare, width, height, w / h)
+    if columns * rows == 1:
+        edge = round(wipe * w)
+        picture = torch.cat([render[:, :edge], photo[:, edge:]], dim=1)
+        picture[:, max(0, edge - 1) : edge + 1] = LINE
+        pictures = [picture]
+    else:
+        pictures = [render, photo]
+    for cell, picture in enumerate(pictures):
+        left = (width // columns) * (cell % columns) + (width // columns - w) // 2
+        top = (height // rows) * (cell // columns) + (height // rows - h) // 2
+        canvas[top : top + h, left : left + w] = picture
+    return canvas
+
+
+def resized(photo: Tensor, width: int, height: int) -> Tensor:
+    """A uint8 image [H, W, 3] at another size, without aliasing."""
+    planes = photo.permute(2, 0, 1)[None].float()
+    scaled = torch.nn.functional.interpolate(planes, (height, width), mode="bilinear", antialias=True)
+    return scaled[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8)
+
+
+def _grid(compare: Compare, width: int, height: int, aspect: float) -> tuple[int, int]:
+    if compare == "wipe":
+        return 1, 1
+    beside, above = _fit(width // 2, height, aspect), _fit(width, height // 2, aspect)
+    return (2, 1) if beside[0] >= above[0] else (1, 2)
+
+
+def _fit(width: int, height: int, aspect: float) -> tuple[int, int]:
+    fitted = min(width, round(height * aspect))
+    return max(1, fitted), max(1, min(height, round(fitted / aspect)))

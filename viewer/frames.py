@@ -1,0 +1,239 @@
+"""Which frame to draw next, for whom and how large: decisions only, no pixels, no clock of its own.
+
+One thread draws for all browsers. Of each browser only the newest request counts; the browsers take turns; what moves
+is drawn small and at once, what stands still is drawn again in full; beside a training run all of it together stays
+within a share of the time.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+from splat.viewer.camera import Pose
+
+Color = tuple[float, float, float]
+Compare = Literal["off", "side by side", "wipe"]
+Quality = Literal["preview", "full", "score"]
+
+#: A browser that has sent nothing new for so long stands still, seconds.
+STILL_AFTER = 0.15
+#: What stands still is drawn again this often while the scene trains, and scored again this often; seconds.
+REFRESH_EVERY, SCORE_EVERY = 1.0, 5.0
+#: The preview ladder aims at this time for a frame, seconds.
+PREVIEW_SECONDS = 0.04
+#: Previews have at least this many lines, unless the user asks for less: smaller ones are mush.
+PREVIEW_LINES = 240
+#: Full frames have at most this many pixels: a phone's screen has more than anybody sees.
+FULL_PIXELS = 1920 * 1200
+#: Seconds until a failed frame is tried again: the first time and at most.
+RETRY_FIRST, RETRY_MOST = 0.5, 8.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that decides a browser's picture, except the scene.
+
+    Attributes:
+        width, height: the canvas, pixels.
+        view: the photo at whose place the camera stands, or None.
+        compare: how that photo is shown beside the render.
+        wipe: share of the width that shows the render, for "wipe".
+        moving_scale: size of frames while moving, as a share of the canvas; None adapts it to the machine.
+        still_scale: the same while still.
+    """
+
+    pose: Pose
+    width: int
+    height: int
+    view: int | None = None
+    compare: Compare = "off"
+    wipe: float = 0.5
+    background: Color = (0.0, 0.0, 0.0)
+    moving_scale: float | None = None
+    still_scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One frame to draw, or for quality "score" one photo to compare with."""
+
+    client: int
+    version: int
+    generation: int
+    request: Request
+    quality: Quality
+    width: int
+    height: int
+
+
+class Ladder:
+    """The preview size that this machine draws in time, found by measuring."""
+
+    SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
+
+    def __init__(self) -> None:
+        self.level = self.SCALES.index(0.5)
+        self._recent: deque[float] = deque(maxlen=8)
+
+    @property
+    def scale(self) -> float:
+        return self.SCALES[self.level]
+
+    def observe(self, seconds: float) -> None:
+        """Learns what a preview at the present scale took."""
+        self._recent.append(seconds)
+        if len(self._recent) < 4:
+            return
+        slow = sorted(self._recent)[-1 - len(self._recent) // 8]
+        larger = self.SCALES[max(0, self.level - 1)] / self.scale
+        if slow > 1.2 * PREVIEW_SECONDS and self.level + 1 < len(self.SCALES):
+            self._move(1)
+        elif self.level > 0 and slow * larger**2 < 0.8 * PREVIEW_SECONDS:
+            self._move(-1)
+
+    def _move(self, by: int) -> None:
+        self.level += by
+        self._recent.clear()
+
+
+class Allowance:
+    """A share of wall time: earned steadily, saved up to a short burst, spent on frames.
+
+    Attributes:
+        share: in (0, 1].
+    """
+
+    BURST = 0.3
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self._saved = self.BURST
+        self._at: float | None = None
+
+    def allows(self, now: float) -> bool:
+        elapsed = 0.0 if self._at is None else now - self._at
+        self._at = now
+        self._saved = min(self.BURST, self._saved + self.share * elapsed)
+        return self._saved > 0
+
+    def spend(self, seconds: float) -> None:
+        self._saved -= seconds
+
+
+@dataclass
+class _Client:
+    request: Request
+    version: int
+    changed_at: float
+    ladder: Ladder = field(default_factory=Ladder)
+    shown_version: int = -1
+    shown_quality: Quality = "preview"
+    shown_generation: int = -1
+    shown_at: float = -math.inf
+    scored: tuple[int, int] | None = None
+    scored_at: float = -math.inf
+    failures: int = 0
+    retry_at: float = -math.inf
+
+    def wants(self, now: float, generation: int) -> Quality | None:
+        moving = now - self.changed_at < STILL_AFTER
+        if now < self.retry_at:
+            return None
+        if self.shown_version != self.version:
+            return "preview" if moving else "full"
+        if self.shown_quality == "preview":
+            return None if moving else "full"
+        if self.shown_generation != generation and now - self.shown_at >= REFRESH_EVERY:
+            return "full"
+        return "score" if self._wants_score(now, generation) else None
+
+    def _wants_score(self, now: float, generation: int) -> bool:
+        view = self.request.view
+        if view is None or self.scored == (view, generation):
+            return False
+        return self.scored is None or self.scored[0] != view or now - self.scored_at >= SCORE_EVERY
+
+
+class FrameScheduler:
+    """The requests of all browsers, and whose turn it is. May be used from any thread; `now` is any steady clock."""
+
+    def __init__(self) -> None:
+        self._clients: dict[int, _Client] = {}
+        self._last_served = -1
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def update(self, client: int, request: Request, now: float) -> None:
+        """Takes a browser's newest request; the one before it is forgotten."""
+        with self._lock:
+            state = self._clients.get(client)
+            if state is None:
+                # The first picture is drawn in full at once.
+                self._clients[client] = _Client(request, 0, now - STILL_AFTER)
+            elif state.request != request:
+                state.request, state.version, state.changed_at = request, state.version + 1, now
+
+    def remove(self, client: int) -> None:
+        with self._lock:
+            self._clients.pop(client, None)
+
+    def next(self, now: float, generation: int) -> Job | None:
+        """The most urgent frame: previews before full frames before scores, each in turn.
+
+        Args:
+            generation: changes whenever the scene does.
+        """
+        with self._lock:
+            order = sorted(self._clients, key=lambda client: (client <= self._last_served, client))
+            wishes = [(client, self._clients[client].wants(now, generation)) for client in order]
+            for quality in ("preview", "full", "score"):
+                for client, wanted in wishes:
+                    if wanted == quality:
+                        self._last_served = client
+                        return self._job(client, generation, quality)
+            return None
+
+    def finished(self, job: Job, now: float, seconds: float) -> bool:
+        """Books a drawn frame.
+
+        Returns:
+            Whether to show it. A full frame is of no use once its browser has moved on; a preview always is, or a
+            steady drag would show nothing.
+        """
+        with self._lock:
+            state = self._clients.get(job.client)
+            if state is None or (job.quality == "full" and state.version != job.version):
+                return False
+            state.failures, state.retry_at = 0, -math.inf
+            if job.quality == "score":
+                state.scored, state.scored_at = (job.request.view or 0, job.generation), now
+                return True
+            if job.quality == "preview":
+                state.ladder.observe(seconds)
+            state.shown_version, state.shown_quality = job.version, job.quality
+            state.shown_generation, state.shown_at = job.generation, now
+            return True
+
+    def failed(self, job: Job, now: float) -> None:
+        """Books a frame that could not be drawn; this browser waits, longer each time."""
+        with self._lock:
+            state = self._clients.get(job.client)
+            if state is not None:
+                state.retry_at = now + min(RETRY_MOST, RETRY_FIRST * 2**state.failures)
+                state.failures += 1
+
+    def _job(self, client: int, generation: int, quality: Quality) -> Job:
+        state = self._clients[client]
+        request = state.request
+        scale = min(request.still_scale, math.sqrt(FULL_PIXELS / (request.width * request.height)))
+        if quality == "preview":
+            automatic = max(state.ladder.scale, PREVIEW_LINES / request.height)
+            scale = min(scale, automatic if request.moving_scale is None else request.moving_scale)
+        width, height = (max(16, round(scale * side)) for side in (request.width, request.height))
+        return Job(client, state.version, generation, request, quality, width, height)
