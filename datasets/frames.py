@@ -1,0 +1,62 @@
+"""What every loader hands over: photos with a lens and a pose, before any photo has been opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splat.datasets.lens import Lens
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A photo and the camera that took it.
+
+    Attributes:
+        name: how the capture calls it; unique, sorted by.
+        path: the photo; it need not exist.
+        lens: in the pixels of the photo as stored, unless its size says otherwise (see images.Photo).
+        cam_from_world: [4, 4] rigid, OpenCV axes.
+        mask: a picture that is black where the photo is not to be used.
+        is_test: held out, where the capture itself says so.
+    """
+
+    name: str
+    path: Path
+    lens: Lens
+    cam_from_world: NDArray[np.float64]
+    mask: Path | None = None
+    is_test: bool | None = None
+
+
+@dataclass
+class Capture:
+    """A capture as its files describe it.
+
+    Attributes:
+        images: the folder of photos, whose siblings images_2, images_4, ... may hold smaller copies.
+        points: [P, 3] reconstructed points, capture's world; may be empty.
+        colors: [P, 3] uint8.
+        warnings: one sentence for each thing that was left out.
+    """
+
+    images: Path
+    frames: list[Frame] = field(default_factory=list)
+    points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
+    colors: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 3), np.uint8))
+    warnings: list[str] = field(default_factory=list)
+
+
+def listed(names: Sequence[str], shown: int = 5) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
+
+
+def counted(count: int, what: str) -> str:
+    """"1 photo", "3 photos"."""
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,288 @@
+"""Scene: the views to train on, whatever files they came from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from splat.cameras import Cameras
+from splat.datasets import images, normalize
+from splat.datasets.cache import ImageCache
+from splat.datasets.frames import Capture, Frame, counted, listed
+from splat.datasets.images import Photo
+from splat.datasets.split import split
+from splat.datasets.undistort import straightened
+from splat.errors import SplatError
+
+FORMATS = ("colmap", "nerfstudio", "blender")
+MIN_VIEWS = 3
+#: Decoded images that are kept, bytes: all of an ordinary capture, a part of a large one.
+CACHE_BYTES = 2 << 30
+WHITE = (1.0, 1.0, 1.0)
+
+
+@dataclass
+class View:
+    """A photo's name and its camera: pinhole, at the size the photo is loaded with, in the normalised world."""
+
+    name: str
+    camera: Cameras
+
+
+@dataclass
+class Scene:
+    """A capture, ready to train on. H, W differ from view to view.
+
+    Attributes:
+        source: the folder it was read from.
+        views: sorted by name.
+        train, test: indices into `views`.
+        points: [P, 3] float32 reconstructed points, normalised world; P may be 0.
+        point_colors: [P, 3] uint8.
+        normalization: [4, 4] float64 similarity, normalised-from-world; its inverse takes results back to the capture.
+        extent: 1.1 times the largest distance of a training camera from their mean, normalised units.
+        background: what transparent photos were laid over, RGB in [0, 1]; render over it too. None: they are masked.
+        warnings: what was left out and why, a sentence each.
+    """
+
+    source: Path
+    views: list[View]
+    train: list[int]
+    test: list[int]
+    points: Tensor
+    point_colors: Tensor
+    normalization: Tensor
+    extent: float
+    background: tuple[float, float, float] | None = None
+    warnings: list[str] = field(default_factory=list)
+    photos: list[Photo] = field(default_factory=list, repr=False)
+    cache: ImageCache = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.cache = ImageCache(self._decode, CACHE_BYTES)
+
+    def image(self, index: int) -> Tensor:
+        """[H, W, 3] uint8: the straightened, resized photo. Decoded on first use; do not write into it.
+
+        Raises:
+            SplatError: the photo is damaged, which its header did not show.
+        """
+        return self.cache.get(index)[0]
+
+    def mask(self, index: int) -> Tensor | None:
+        """[H, W] uint8, 1 where the photo is to be used; None where all of it is."""
+        return self.cache.get(index)[1]
+
+    def prefetch(self, indices: Iterable[int]) -> None:
+        """Decodes these views in the background; returns at once."""
+        self.cache.prefetch(indices)
+
+    def _decode(self, index: int) -> tuple[Tensor, Tensor | None]:
+        image, mask = images.load(self.photos[index], self.background)
+        return torch.from_numpy(image), None if mask is None else torch.from_numpy(mask)
+
+
+def find_format(path: str | os.PathLike[str]) -> str | None:
+    """Which of `FORMATS` a folder is in; None where it holds no cameras (only photos, perhaps)."""
+    from splat.datasets.colmap import find_models
+
+    path = Path(path)
+    if not path.is_dir():
+        return None
+    if find_models(path):
+        return "colmap"
+    if (path / "transforms.json").is_file():
+        return "nerfstudio"
+    return "blender" if (path / "transforms_train.json").is_file() else None
+
+
+def open_scene(
+    path: str | os.PathLike[str],
+    *,
+    downscale: float = 1,
+    format: str = "auto",
+    test_every: int = 8,
+    test_names: Sequence[str] | None = None,
+    masks: str | os.PathLike[str] | None = None,
+    background: tuple[float, float, float] | None = None,
+    normalize: bool = True,
+) -> Scene:
+    """Opens a capture: reads its cameras and the photos' headers, but decodes no photo.
+
+    Args:
+        path: the capture's folder.
+        downscale: divides the size of the photos; where images_2, images_4, ... hold that size, those are read.
+        format: "colmap", "nerfstudio", "blender", or "auto": the first of these that the folder has files of.
+        test_every: every n-th view by name is held out, from the first; 0 holds out none. Captures that come
+            with held-out views of their own keep those.
+        test_names: holds out exactly these views instead.
+        masks: folder of masks named like the photos (a.jpg.png or a.png), black = not to be used; by default the
+            capture's folder `masks`, where there is one.
+        background: laid under transparent photos, RGB in [0, 1]. By default transparency is a mask, except in the
+            format "blender", whose renderings get white.
+        normalize: centre, turn and scale the world (see normalize.py); otherwise it stays the capture's own.
+
+    Raises:
+        SplatError: no capture there, damaged files, or fewer than 3 usable views.
+        ValueError: an argument is out of range.
+    """
+    path = Path(path)
+    if downscale < 1:
+        raise ValueError(f"downscale must be >= 1, got {downscale}")
+    if format not in ("auto", *FORMATS):
+        raise ValueError(f"format must be one of auto, {', '.join(FORMATS)}, got {format!r}")
+    if test_every < 0:
+        raise ValueError(f"test_every must be >= 0, got {test_every}")
+    name = _require_format(path) if format == "auto" else format
+    load: Callable[[Path], Capture] = import_module(f"splat.datasets.{name}").load
+    capture = load(path)
+    frames, photos = _usable(path, capture, downscale, Path(masks) if masks is not None else None)
+    if name == "colmap":
+        _name_unregistered(capture)
+    names = [frame.name for frame in frames]
+    train, test = split(names, [frame.is_test for frame in frames], test_every, test_names)
+    views, points, colors, similarity = _place(frames, photos, capture, normalize)
+    positions = torch.cat([views[i].camera.positions for i in train]).double().numpy()
+    return Scene(
+        source=path,
+        views=views,
+        train=train,
+        test=test,
+        points=points,
+        point_colors=colors,
+        normalization=similarity,
+        extent=_normalize.extent(positions),
+        background=WHITE if background is None and name == "blender" else background,
+        warnings=capture.warnings,
+        photos=photos,
+    )
+
+
+# `normalize` is also the name of an argument, which the callers of open_scene see.
+_normalize = normalize
+
+
+def _require_format(path: Path) -> str:
+    if not path.is_dir():
+        what = "is a file, not a folder with a capture" if path.exists() else "does not exist"
+        raise SplatError(f"{path} {what}; give the folder that holds the photos and their cameras")
+    name = find_format(path)
+    if name is None:
+        raise SplatError(
+            f"{path} holds no cameras: neither sparse/0 (COLMAP) nor transforms.json nor transforms_train.json; "
+            f"make them from the photos with `splat capture {path} -o SCENE`"
+        )
+    return name
+
+
+def _usable(path: Path, capture: Capture, downscale: float, masks: Path | None) -> tuple[list[Frame], list[Photo]]:
+    """The frames whose photo can be read and fits its camera, sorted by name; says what was left out."""
+    if masks is not None and not masks.is_dir():
+        raise SplatError(f"{masks} is no folder, so there are no masks in it; check the path")
+    masks = masks or path / "masks"
+    kept: list[tuple[Frame, Photo]] = []
+    left_out: dict[str, list[str]] = {}
+    for frame in sorted(capture.frames, key=lambda frame: frame.name):
+        reason, photo = _open_photo(frame, capture.images, downscale, masks)
+        if photo is None:
+            left_out.setdefault(reason, []).append(frame.name)
+        else:
+            kept.append((frame, photo))
+    reasons = [f"{counted(len(names), 'photo')} {reason}: {listed(names)}." for reason, names in left_out.items()]
+    capture.warnings += reasons
+    if len(kept) < MIN_VIEWS:
+        why = " ".join(capture.warnings) or "The capture has no more photos than that."
+        raise SplatError(
+            f"{path} has {counted(len(kept), 'usable view')}, and training needs at least {MIN_VIEWS}. {why}"
+            " Mend the photos or take more of them."
+        )
+    return [frame for frame, _ in kept], [photo for _, photo in kept]
+
+
+def _open_photo(frame: Frame, folder: Path, downscale: float, masks: Path) -> tuple[str, Photo | None]:
+    """The photo of a frame, from the folder of smaller copies where it is there; else the reason why not."""
+    if not np.isfinite(frame.cam_from_world).all():
+        return "have a pose that is no number", None
+    path = frame.path
+    smaller = folder.with_name(f"{folder.name}_{downscale:g}")
+    if downscale > 1 and frame.path.is_relative_to(folder):
+        copy = smaller / frame.path.relative_to(folder)
+        if copy.is_file():
+            path, downscale = copy, 1
+    if not path.is_file():
+        return "missing", None
+    try:
+        header = images.read_header(path)
+    except SplatError as error:
+        return ("need pillow-heif (`pip install pillow-heif`)" if "pillow-heif" in str(error) else "unreadable"), None
+    mask = frame.mask or _find_mask(masks, frame)
+    photo = images.fit(path, frame.lens, header, downscale, mask)
+    return "of another shape than their camera", photo
+
+
+def _find_mask(folder: Path, frame: Frame) -> Path | None:
+    """COLMAP names a mask a.jpg.png, most others a.png."""
+    for name in (f"{frame.name}.png", str(Path(frame.name).with_suffix(".png"))):
+        if (folder / name).is_file():
+            return folder / name
+    return None
+
+
+def _name_unregistered(capture: Capture) -> None:
+    known = {frame.name for frame in capture.frames}
+    found = [photo.relative_to(capture.images).as_posix() for photo in images.find_photos(capture.images)]
+    lost = [name for name in found if name not in known]
+    if lost:
+        capture.warnings.append(
+            f"{len(lost)} of {counted(len(found), 'photo')} not in the model, since COLMAP could not place them: "
+            f"{listed(lost)}."
+        )
+
+
+def _place(
+    frames: list[Frame], photos: list[Photo], capture: Capture, normalize: bool
+) -> tuple[list[View], Tensor, Tensor, Tensor]:
+    """Views and points in the normalised world, and the similarity that took them there."""
+    poses = np.stack([frame.cam_from_world for frame in frames])
+    keep = _normalize.plausible(capture.points)
+    damaged = int((~np.isfinite(capture.points).all(1)).sum())
+    if damaged:
+        capture.warnings.append(f"{counted(damaged, 'point')} of the model not finite and left out.")
+    points = capture.points[keep]
+    similarity = _normalize.similarity(poses, points) if normalize else np.eye(4)
+    poses = _normalize.apply(similarity, poses)
+    points = points @ similarity[:3, :3].T + similarity[:3, 3]
+    views = [View(f.name, _camera(photo, pose)) for f, photo, pose in zip(frames, photos, poses, strict=True)]
+    return (
+        views,
+        torch.from_numpy(points.astype(np.float32)),
+        torch.from_numpy(capture.colors[keep]),
+        torch.from_numpy(similarity),
+    )
+
+
+def _camera(photo: Photo, cam_from_world: np.ndarray) -> Cameras:
+    """The camera of the image that `images.load` makes of a photo."""
+    full = straightened(photo.lens)
+    K = torch.tensor([[full.fx, 0, full.cx], [0, full.fy, full.cy], [0, 0, 1]], dtype=torch.float64)
+    viewmat = torch.from_numpy(cam_from_world)
+    camera = Cameras(viewmat[None], K[None], full.width, full.height).resized(photo.width, photo.height)
+    for _ in range(photo.turns):
+        camera = _turned(camera)
+    return camera.to(dtype=torch.float32)
+
+
+def _turned(camera: Cameras) -> Cameras:
+    """The camera whose image is that of `camera`, turned clockwise by 90 degrees."""
+    turn = torch.tensor([[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=camera.viewmats.dtype)
+    K = camera.Ks.clone()
+    K[:, 0, 0], K[:, 1, 1] = camera.Ks[:, 1, 1], camera.Ks[:, 0, 0]
+    K[:, 0, 2], K[:, 1, 2] = camera.height - camera.Ks[:, 1, 2], camera.Ks[:, 0, 2]
+    return Cameras(turn @ camera.viewmats, K, camera.height, camera.width)
