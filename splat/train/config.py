@@ -142,8 +142,9 @@ class TrainConfig:
     """Screen-space filter: classic (0.3 px^2), antialiased (the same, energy kept) or mip (0.1 px^2, energy kept)."""
     sh_degree: int = 3
     """Highest spherical-harmonic degree of the colours, 0 to 4."""
-    background: Literal["black", "white", "random"] | tuple[float, float, float] = "black"
-    """What shows through: a name, or red green blue in [0, 1]; random draws a new colour at each step."""
+    background: Literal["auto", "black", "white", "random"] | tuple[float, float, float] = "auto"
+    """What shows through: a name, or red green blue in [0, 1]. random draws a new colour at each step, also under
+    transparent photos; auto is white for Blender scenes and else black, with transparency as a mask."""
     seed: int = 0
     """Seed of everything random; the same seed gives the same scene, bit for bit, on one machine's CPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -163,7 +164,16 @@ class TrainConfig:
         if self.sh_degree > 4:
             raise SplatError(f"sh_degree must be 0 to 4, got {self.sh_degree}")
         if not isinstance(self.background, str) and not all(0 <= value <= 1 for value in self.background):
-            raise SplatError(f"background must be black, white, random or three values in [0, 1], got {self.background}")
+            raise SplatError(
+                f"background must be auto, black, white, random or three values in [0, 1], got {self.background}"
+            )
+
+    @property
+    def background_rgb(self) -> tuple[float, float, float] | None:
+        """The colour to lay under transparent photos and to render over; None for the capture's own."""
+        if isinstance(self.background, str):
+            return {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0)}.get(self.background)
+        return self.background
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested values, as config.json holds them."""

@@ -52,13 +52,15 @@ class MetricsLog(Listener):
 
 
 def _drop_after(path: Path, step: int) -> None:
-    """Leaves out lines of steps after `step`, which a resumed run takes again, and a line cut short by a crash."""
+    """Leaves out what a run resumed at `step` writes again: later steps, this step's evaluation, half a last line."""
     if not path.exists():
         return
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         try:
-            if line.endswith("\n") and json.loads(line)["step"] <= step:
+            entry = json.loads(line)
+            repeated = entry["step"] > step or (entry["step"] == step and entry["kind"] == "eval")
+            if line.endswith("\n") and not repeated:
                 kept.append(line)
         except (ValueError, KeyError, TypeError):
             continue

@@ -33,7 +33,14 @@ class ProgressBar(Listener):
         self.psnr: float | None = None
 
     def on_start(self, trainer: Trainer) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         self.bar = Progress(
             SpinnerColumn(),
@@ -74,8 +81,8 @@ class ProgressBar(Listener):
             self.bar.stop()
         if reason not in ("done", "error"):
             self.console.print(
-                f"Stopped at step {trainer.step:,} of {trainer.config.iterations:,}; the run is saved. To go on, give the "
-                f"same command with --resume (run folder {self.output})",
+                f"Stopped at step {trainer.step:,} of {trainer.config.iterations:,}; the run is saved in {self.output}. "
+                "To go on, give the same command with --resume",
                 highlight=False,
                 soft_wrap=True,
             )

@@ -1,4 +1,4 @@
-"""The training loop: view -> render -> loss -> backward -> observe -> optimiser -> adapt, and what may be asked of it."""
+"""The training loop, view -> render -> loss -> backward -> observe -> optimiser -> adapt, and what it may be asked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from splat.errors import SplatError
 from splat.evaluate.metrics import evaluate_views
 from splat.gaussians import Gaussians
 from splat.ops.photometric import photometric_loss
-from splat.render import Rendering, render
+from splat.render import render
 from splat.train.config import TrainConfig
 from splat.train.density import make_strategy
 from splat.train.density.protocol import apply_edit
@@ -28,13 +28,16 @@ from splat.train.listeners import EvalReport, Listener, StepReport
 from splat.train.optimizer import Adam
 from splat.train.representation import Plain, Representation
 from splat.train.schedule import Schedule, ViewOrder
-from splat.train.views import Target, TrainingViews
+from splat.train.views import TrainingViews
 
 if TYPE_CHECKING:
     from splat.datasets.scene import Scene
 
 #: How long a paused run waits for something to do before it looks whether it may go on, seconds.
 PAUSE_POLL = 0.05
+#: Photos that are decoded ahead of their step.
+PREFETCH = 3
+BLACK = (0.0, 0.0, 0.0)
 
 
 class Trainer:
@@ -61,7 +64,7 @@ class Trainer:
         self.device = _device(config.device)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.schedule = Schedule(config, scene.extent)
-        self.views = TrainingViews(scene, config.background, self.device)
+        self.views = TrainingViews(scene, self.device, keep_alpha=config.background == "random")
         self.order = ViewOrder(list(scene.train), self.generator)
         initial = initial_gaussians(scene, config, self.generator).to(self.device)
         self.representation: Representation = Plain(initial)
@@ -110,7 +113,7 @@ class Trainer:
             self.scene,
             self.scene.test,
             antialias=self.config.antialias,
-            background=self.views.background,
+            background=torch.tensor(self.scene.background or BLACK),
         )
         psnr, ssim = (sum(getattr(view, name) for view in views) / len(views) for name in ("psnr", "ssim"))
         return EvalReport(self.step, psnr, ssim, views, self.count, self.seconds)
@@ -130,6 +133,9 @@ class Trainer:
         try:
             with stop_on_signals(self.request_stop):
                 self._tell("on_start")
+                if self.step and self._evaluates():
+                    # The interruption may have come between the checkpoint and its evaluation.
+                    self._tell("on_eval", self.evaluate())
                 while self.step < self.config.iterations and self._may_go_on():
                     started = time.perf_counter()
                     with self.lock:
@@ -165,17 +171,20 @@ class Trainer:
         camera = self.scene.views[view].camera
         factor = self.schedule.factor(step, min(camera.width, camera.height))
         sh_degree = self.schedule.sh_degree(step)
-        target = self.views.target(view, factor, self.generator)
+        target = self.views.target(view, factor)
+        self.views.prefetch(self.order.pending[-PREFETCH:], factor)
+        background = self._background()
+        image = target.over(background)
         rendering = render(
             self.representation.gaussians(),
             target.camera,
-            background=target.background,
+            background=background,
             sh_degree=sh_degree,
             antialias=config.antialias,
             absgrad=self.strategy.absgrad,
         )
         self.strategy.watch(rendering)
-        loss = photometric_loss(rendering.rgb, target.image, target.mask, config.optim.ssim_weight)
+        loss = photometric_loss(rendering.rgb, image, target.mask, config.optim.ssim_weight)
         value = loss.item()
         if not math.isfinite(value):
             raise SplatError(
@@ -183,13 +192,19 @@ class Trainer:
                 "rates, or look whether this photo and its camera are sound"
             )
         loss.backward()
-        self.optimizer.step(self.schedule.rates(step))
+        self.optimizer.step(step + 1, self.schedule.rates(step))
         self.step = step + 1
         self.strategy.observe(rendering, self.step)
         self._adapt()
         logged = self.step % config.save.log_every == 0 or self.step in (1, config.iterations)
-        psnr = _psnr(rendering, target) if logged else None
+        psnr = _psnr(rendering.rgb, image, target.mask) if logged else None
         return StepReport(self.step, value, psnr, self.count, factor, sh_degree, self.seconds)
+
+    def _background(self) -> Tensor:
+        """[3] of this step."""
+        if self.config.background == "random":
+            return torch.rand(3, generator=self.generator).to(self.device)
+        return torch.tensor(self.scene.background or BLACK, device=self.device)
 
     def _adapt(self) -> None:
         edit = self.strategy.adapt(self.gaussians(), self.step, self.generator)
@@ -270,8 +285,9 @@ def _device(name: str) -> torch.device:
 
 
 @torch.no_grad()
-def _psnr(rendering: Rendering, target: Target) -> float:
-    error = (rendering.rgb.clamp(0, 1) - target.image.float() / 255).square()
-    if target.mask is not None:
-        error = error[target.mask > 0]
+def _psnr(rendered: Tensor, target: Tensor, mask: Tensor | None) -> float:
+    target = target.float() / 255 if target.dtype == torch.uint8 else target
+    error = (rendered.clamp(0, 1) - target).square()
+    if mask is not None:
+        error = error[mask > 0]
     return float(-10 * error.mean().clamp(min=1e-10).log10())

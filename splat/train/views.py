@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from torch.nn.functional import interpolate
 from splat.cameras import Cameras
 
 if TYPE_CHECKING:
-    from splat.datasets import Scene
+    from splat.datasets.scene import Scene
 
 #: Bytes of reduced photos that are kept; photos at full size are the scene's own to keep.
 CACHE_BYTES = 1 << 30
@@ -26,21 +28,35 @@ class Target:
     Attributes:
         name: of the photo.
         camera: C = 1, at the size of the image.
-        image: [1, H, W, 3] uint8.
+        image: [1, H, W, 3] uint8; where the photo is transparent, already multiplied by `alpha`.
         mask: [1, H, W] uint8, 1 where a pixel counts; None if all do.
+        alpha: [1, H, W, 1] float32, how much of a pixel is the photo's; None if all is.
     """
 
     name: str
     camera: Cameras
     image: Tensor
     mask: Tensor | None
+    alpha: Tensor | None
+
+    def over(self, background: Tensor) -> Tensor:
+        """[1, H, W, 3] the photo in front of a colour [3]: uint8 as it is, or float32 where it is transparent."""
+        if self.alpha is None:
+            return self.image
+        return self.image.float() / 255 + (1 - self.alpha) * background
 
 
 class TrainingViews:
-    """The views of a scene, reduced by a factor on demand."""
+    """The views of a scene, reduced by a factor on demand.
 
-    def __init__(self, scene: Scene, device: torch.device) -> None:
-        self.scene = scene
+    Args:
+        keep_alpha: leave transparent photos transparent, instead of laying them over the scene's background.
+    """
+
+    def __init__(self, scene: Scene, device: torch.device, *, keep_alpha: bool) -> None:
+        # Without a background, a scene hands out transparency as a mask.
+        self.scene = dataclasses.replace(scene, background=None) if keep_alpha else scene
+        self.keep_alpha = keep_alpha
         self.device = device
         self.reduced: OrderedDict[tuple[int, int], Target] = OrderedDict()
         self.bytes = 0
@@ -60,28 +76,39 @@ class TrainingViews:
             self.bytes -= self.reduced.popitem(last=False)[1].image.nbytes
         return target
 
+    def prefetch(self, indices: Iterable[int], factor: int) -> None:
+        """Begins to decode what `target` will be asked for; returns at once."""
+        self.scene.prefetch([index for index in indices if (index, factor) not in self.reduced])
+
     def _read(self, index: int) -> Target:
-        view, mask = self.scene.views[index], self.scene.mask(index)
+        image, mask, alpha = self.scene.image(index), self.scene.mask(index), None
+        if self.keep_alpha and mask is not None and self.scene.photos[index].mask is None:
+            image, alpha, mask = image * mask[..., None], mask[None, ..., None].float().to(self.device), None
         return Target(
-            name=view.name,
-            camera=view.camera.to(self.device),
-            image=self.scene.image(index)[None].to(self.device),
+            name=self.scene.views[index].name,
+            camera=self.scene.views[index].camera.to(self.device),
+            image=image[None].to(self.device),
             mask=None if mask is None else mask[None].to(self.device),
+            alpha=alpha,
         )
 
 
 def _reduce(target: Target, factor: int) -> Target:
-    height, width = target.image.shape[1] // factor, target.image.shape[2] // factor
-    planes = target.image.permute(0, 3, 1, 2).float()
-    image = interpolate(planes, (height, width), mode="area").round().to(torch.uint8)
-    mask = target.mask
+    size = (target.camera.height // factor, target.camera.width // factor)
+    image = _shrink(target.image.float(), size).round().to(torch.uint8)
+    mask, alpha = target.mask, target.alpha
     if mask is not None:
         # A pixel counts only if all it covers does.
-        covered = interpolate(mask[:, None].float(), (height, width), mode="area")[:, 0]
-        mask = (covered > 1 - 1e-4).to(torch.uint8)
+        mask = (_shrink(mask[..., None].float(), size)[..., 0] > 1 - 1e-4).to(torch.uint8)
     return Target(
         name=target.name,
-        camera=target.camera.resized(width, height),
-        image=image.permute(0, 2, 3, 1).contiguous(),
+        camera=target.camera.resized(size[1], size[0]),
+        image=image,
         mask=mask,
+        alpha=None if alpha is None else _shrink(alpha, size),
     )
+
+
+def _shrink(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """[1, H, W, D] -> [1, *size, D], each the mean of the pixels it covers."""
+    return interpolate(pixels.permute(0, 3, 1, 2), size, mode="area").permute(0, 2, 3, 1).contiguous()
