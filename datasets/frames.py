@@ -58,5 +58,5 @@ def listed(names: Sequence[str], shown: int = 5) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """"1 photo", "3 photos"."""
+    """Such as "1 photo" and "3 photos"."""
     return f"{count} {what}{'' if count == 1 else 's'}"

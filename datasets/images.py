@@ -1,9 +1,8 @@
-"""Photos: what a header tells, and from file to straightened pixels."""
+"""Photo files: what a header tells, and their pixels."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,16 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from splat.datasets.lens import Lens
-from splat.datasets.undistort import photo_from_straightened, straightened
 from splat.errors import SplatError
 
 Image = NDArray[np.uint8]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".tif", ".tiff", ".bmp")
 ORIENTATION_TAG = 0x0112
-#: EXIF orientation -> quarter turns, clockwise, that set the photo upright. The mirrored ones are no camera's.
-TURNS = {3: 2, 6: 1, 8: 3}
 
 
 class Header(NamedTuple):
@@ -29,28 +24,6 @@ class Header(NamedTuple):
     width: int
     height: int
     orientation: int
-
-
-@dataclass(frozen=True)
-class Photo:
-    """How to get from a file to the image that is trained on.
-
-    Attributes:
-        path: the photo.
-        lens: of the photo's own pixels, after `transposed`.
-        width, height: of the image before `turns`: the straightened photo, resized.
-        transposed: the lens is for the photo set upright by its EXIF orientation.
-        turns: quarter turns, clockwise, at the very end.
-        mask: a picture that is black where the photo is not to be used.
-    """
-
-    path: Path
-    lens: Lens
-    width: int
-    height: int
-    transposed: bool = False
-    turns: int = 0
-    mask: Path | None = None
 
 
 def find_photos(folder: Path) -> list[Path]:
@@ -66,7 +39,7 @@ def read_header(path: Path) -> Header:
         SplatError: the photo is missing, cut short or of an unknown format.
     """
     with _open(path) as image:
-        header = Header(*image.size, int(image.getexif().get(ORIENTATION_TAG) or 1))
+        header = Header(image.width, image.height, int(image.getexif().get(ORIENTATION_TAG) or 1))
         if _looks_cut(path, image.format or ""):
             _decoded(path, image)
     return header
@@ -86,82 +59,6 @@ def read_photo(path: Path, *, upright: bool) -> Image:
     with _open(path) as image:
         pixels = _decoded(path, image)
         return np.asarray(ImageOps.exif_transpose(pixels) if upright else pixels)
-
-
-def load(photo: Photo, background: tuple[float, float, float] | None) -> tuple[Image, Image | None]:
-    """The image [H, W, 3] and the mask [H, W] (1 = use), or None where all of it is to be used.
-
-    Args:
-        background: shown through a transparent photo, RGB in [0, 1]; None makes the transparency a mask instead.
-    """
-    pixels = read_photo(photo.path, upright=photo.transposed)
-    masks = []
-    if pixels.shape[2] == 4:
-        alpha = pixels[..., 3]
-        if background is None:
-            masks.append(alpha)
-            pixels = pixels[..., :3]
-        else:
-            # Before any resampling: a transparent pixel's own colour means nothing and must not bleed.
-            weight = alpha[..., None].astype(np.float32) / 255
-            over = pixels[..., :3] * weight + np.float32(255) * np.array(background, np.float32) * (1 - weight)
-            pixels = (over + 0.5).astype(np.uint8)
-    if photo.mask is not None:
-        masks.append(_read_mask(photo))
-    image = _straighten(np.ascontiguousarray(pixels), photo)
-    if not masks:
-        return image, None
-    mask = np.minimum.reduce([_straighten(np.ascontiguousarray(mask), photo) for mask in masks])
-    return image, (mask > 127).astype(np.uint8)
-
-
-def _straighten(pixels: Image, photo: Photo) -> Image:
-    """Photo pixels -> pinhole image, resized by area, turned."""
-    import cv2
-
-    if not photo.lens.is_pinhole:
-        where = photo_from_straightened(photo.lens)
-        # The map stays inside the photo; its outermost half pixel has no neighbour on one side and repeats the edge.
-        pixels = cv2.remap(pixels, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # pyright: ignore
-    if pixels.shape[:2] != (photo.height, photo.width):
-        pixels = cv2.resize(pixels, (photo.width, photo.height), interpolation=cv2.INTER_AREA)  # pyright: ignore
-    return np.ascontiguousarray(np.rot90(pixels, -photo.turns))
-
-
-def fit(path: Path, lens: Lens, header: Header, downscale: float, mask: Path | None) -> Photo | None:
-    """Joins a lens and the photo it is for, or None where the photo cannot be the one that the lens describes.
-
-    COLMAP ignores the EXIF orientation, other tools apply it: the lens' own size tells. A lens for the stored pixels is
-    used on them and the result turned upright. Sizes may differ (the photo is a smaller copy), shapes not.
-    """
-    stored, turned = (header.width, header.height), (header.height, header.width)
-    transposed = header.orientation >= 5 and _same_shape(lens, turned) and not _same_shape(lens, stored)
-    size = turned if transposed else stored
-    if not _same_shape(lens, size):
-        return None
-    lens = lens.resized(*size)
-    camera = straightened(lens)
-    width, height = (max(1, round(side / downscale)) for side in (camera.width, camera.height))
-    turns = 0 if transposed else TURNS.get(header.orientation, 0)
-    return Photo(path, lens, width, height, transposed, turns, mask)
-
-
-def _same_shape(lens: Lens, size: tuple[int, int]) -> bool:
-    """Whether one is the other, resized. Rounded sides of a small copy change its shape a little."""
-    x, y = size[0] / lens.width, size[1] / lens.height
-    return abs(x - y) <= 0.02 * max(x, y)
-
-
-def _read_mask(photo: Photo) -> Image:
-    """[H, W] uint8, at the size of the photo's pixels."""
-    import cv2
-
-    assert photo.mask is not None
-    pixels = read_photo(photo.mask, upright=False)
-    # A mask drawn as transparency counts as well as one drawn in black.
-    mask = pixels[..., :3].max(-1) if pixels.shape[2] == 3 else np.minimum(pixels[..., :3].max(-1), pixels[..., 3])
-    size = (photo.lens.width, photo.lens.height)
-    return mask if mask.shape[::-1] == size else cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)  # pyright: ignore
 
 
 def _open(path: Path) -> Any:

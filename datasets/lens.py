@@ -174,9 +174,7 @@ class Lens:
     def resized(self, width: int, height: int) -> Lens:
         """The same lens for a photo of another size; each axis by its actual ratio. The coefficients have no unit."""
         x, y = width / self.width, height / self.height
-        return replace(
-            self, width=width, height=height, fx=self.fx * x, fy=self.fy * y, cx=self.cx * x, cy=self.cy * y
-        )
+        return replace(self, width=width, height=height, fx=self.fx * x, fy=self.fy * y, cx=self.cx * x, cy=self.cy * y)
 
     def project(self, u: Array, v: Array) -> tuple[Array, Array]:
         """Pixel coordinates where directions (u, v, 1) are seen; NaN where the model cannot show them."""

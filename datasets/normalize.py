@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 UP = np.array([0.0, -1.0, 0.0])
 
 
-def similarity(cam_from_world: Array, points: Array) -> Array:
+def similarity_from_cameras(cam_from_world: Array, points: Array) -> Array:
     """[4, 4] normalised-from-world.
 
     Args:
@@ -34,8 +34,8 @@ def similarity(cam_from_world: Array, points: Array) -> Array:
     return out
 
 
-def apply(similarity: Array, cam_from_world: Array) -> Array:
-    """The poses [V, 4, 4] in the normalised world. Rigid again: a pose has no scale, so the world's goes to its offset."""
+def moved_poses(similarity: Array, cam_from_world: Array) -> Array:
+    """The poses [V, 4, 4] in the world that a similarity leads to: rigid again, the scale goes into the offset."""
     scale = np.cbrt(np.linalg.det(similarity[:3, :3]))
     moved = cam_from_world @ np.linalg.inv(similarity)
     moved[:, :3, :] *= scale
@@ -50,7 +50,7 @@ def extent(positions: Array) -> float:
 
 def plausible(points: Array) -> NDArray[np.bool_]:
     """[P] bool: finite, and not among the few that triangulation threw far away."""
-    keep = np.isfinite(points).all(1)
+    keep = np.asarray(np.isfinite(points).all(1))
     if not keep.any():
         return keep
     finite = points[keep]
@@ -82,7 +82,7 @@ def _up(rotations: Array) -> Array:
     """
     x_axes, ups, backs = rotations[:, 0], -rotations[:, 1].mean(0), -rotations[:, 2].mean(0)
     scatter = x_axes.T @ x_axes / len(x_axes) - 0.05 * np.outer(ups, ups)
-    up = np.linalg.eigh(scatter)[1][:, 0]
+    up: Array = np.linalg.eigh(scatter)[1][:, 0]
     # A camera that looks straight down has its up in the horizon; then up is where its back points.
     votes = up @ ups + up @ backs if abs(up @ ups) < 0.3 else up @ ups
     return up if votes >= 0 else -up
@@ -90,10 +90,11 @@ def _up(rotations: Array) -> Array:
 
 def _rotation_between(a: Array, b: Array) -> Array:
     """[3, 3], the smallest rotation that takes unit vector a to b."""
-    cross, cos = np.cross(a, b), float(a @ b)
+    cos = float(a @ b)
+    cross: Array = np.cross(a, b)
     if cos < -1 + 1e-9:  # Opposite: half a turn about any axis across them.
         axis = np.cross(a, np.eye(3)[np.abs(a).argmin()])
         axis /= np.linalg.norm(axis)
         return 2 * np.outer(axis, axis) - np.eye(3)
-    skew = np.array([[0, -cross[2], cross[1]], [cross[2], 0, -cross[0]], [-cross[1], cross[0], 0]])
+    skew: Array = np.array([[0, -cross[2], cross[1]], [cross[2], 0, -cross[0]], [-cross[1], cross[0], 0]])
     return np.eye(3) + skew + skew @ skew / (1 + cos)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from splat.cameras import Cameras
-from splat.datasets import images, normalize
 from splat.datasets.cache import ImageCache
 from splat.datasets.frames import Capture, Frame, counted, listed
-from splat.datasets.images import Photo
+from splat.datasets.images import find_photos, read_header
+from splat.datasets.normalize import extent, moved_poses, plausible, similarity_from_cameras
+from splat.datasets.photo import Photo, camera, fit, load
 from splat.datasets.split import split
-from splat.datasets.undistort import straightened
 from splat.errors import SplatError
 
 FORMATS = ("colmap", "nerfstudio", "blender")
@@ -85,7 +85,7 @@ class Scene:
         self.cache.prefetch(indices)
 
     def _decode(self, index: int) -> tuple[Tensor, Tensor | None]:
-        image, mask = images.load(self.photos[index], self.background)
+        image, mask = load(self.photos[index], self.background)
         return torch.from_numpy(image), None if mask is None else torch.from_numpy(mask)
 
 
@@ -141,8 +141,7 @@ def open_scene(
     if test_every < 0:
         raise ValueError(f"test_every must be >= 0, got {test_every}")
     name = _require_format(path) if format == "auto" else format
-    load: Callable[[Path], Capture] = import_module(f"splat.datasets.{name}").load
-    capture = load(path)
+    capture: Capture = import_module(f"splat.datasets.{name}").load(path)
     frames, photos = _usable(path, capture, downscale, Path(masks) if masks is not None else None)
     if name == "colmap":
         _name_unregistered(capture)
@@ -158,15 +157,11 @@ def open_scene(
         points=points,
         point_colors=colors,
         normalization=similarity,
-        extent=_normalize.extent(positions),
+        extent=extent(positions),
         background=WHITE if background is None and name == "blender" else background,
         warnings=capture.warnings,
         photos=photos,
     )
-
-
-# `normalize` is also the name of an argument, which the callers of open_scene see.
-_normalize = normalize
 
 
 def _require_format(path: Path) -> str:
@@ -219,11 +214,11 @@ def _open_photo(frame: Frame, folder: Path, downscale: float, masks: Path) -> tu
     if not path.is_file():
         return "missing", None
     try:
-        header = images.read_header(path)
+        header = read_header(path)
     except SplatError as error:
         return ("need pillow-heif (`pip install pillow-heif`)" if "pillow-heif" in str(error) else "unreadable"), None
     mask = frame.mask or _find_mask(masks, frame)
-    photo = images.fit(path, frame.lens, header, downscale, mask)
+    photo = fit(path, frame.lens, header, downscale, mask)
     return "of another shape than their camera", photo
 
 
@@ -237,7 +232,7 @@ def _find_mask(folder: Path, frame: Frame) -> Path | None:
 
 def _name_unregistered(capture: Capture) -> None:
     known = {frame.name for frame in capture.frames}
-    found = [photo.relative_to(capture.images).as_posix() for photo in images.find_photos(capture.images)]
+    found = [photo.relative_to(capture.images).as_posix() for photo in find_photos(capture.images)]
     lost = [name for name in found if name not in known]
     if lost:
         capture.warnings.append(
@@ -251,38 +246,18 @@ def _place(
 ) -> tuple[list[View], Tensor, Tensor, Tensor]:
     """Views and points in the normalised world, and the similarity that took them there."""
     poses = np.stack([frame.cam_from_world for frame in frames])
-    keep = _normalize.plausible(capture.points)
+    keep = plausible(capture.points)
     damaged = int((~np.isfinite(capture.points).all(1)).sum())
     if damaged:
         capture.warnings.append(f"{counted(damaged, 'point')} of the model not finite and left out.")
     points = capture.points[keep]
-    similarity = _normalize.similarity(poses, points) if normalize else np.eye(4)
-    poses = _normalize.apply(similarity, poses)
+    similarity = similarity_from_cameras(poses, points) if normalize else np.eye(4)
+    poses = moved_poses(similarity, poses)
     points = points @ similarity[:3, :3].T + similarity[:3, 3]
-    views = [View(f.name, _camera(photo, pose)) for f, photo, pose in zip(frames, photos, poses, strict=True)]
+    views = [View(f.name, camera(photo, pose)) for f, photo, pose in zip(frames, photos, poses, strict=True)]
     return (
         views,
         torch.from_numpy(points.astype(np.float32)),
         torch.from_numpy(capture.colors[keep]),
         torch.from_numpy(similarity),
     )
-
-
-def _camera(photo: Photo, cam_from_world: np.ndarray) -> Cameras:
-    """The camera of the image that `images.load` makes of a photo."""
-    full = straightened(photo.lens)
-    K = torch.tensor([[full.fx, 0, full.cx], [0, full.fy, full.cy], [0, 0, 1]], dtype=torch.float64)
-    viewmat = torch.from_numpy(cam_from_world)
-    camera = Cameras(viewmat[None], K[None], full.width, full.height).resized(photo.width, photo.height)
-    for _ in range(photo.turns):
-        camera = _turned(camera)
-    return camera.to(dtype=torch.float32)
-
-
-def _turned(camera: Cameras) -> Cameras:
-    """The camera whose image is that of `camera`, turned clockwise by 90 degrees."""
-    turn = torch.tensor([[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=camera.viewmats.dtype)
-    K = camera.Ks.clone()
-    K[:, 0, 0], K[:, 1, 1] = camera.Ks[:, 1, 1], camera.Ks[:, 0, 0]
-    K[:, 0, 2], K[:, 1, 2] = camera.height - camera.Ks[:, 1, 2], camera.Ks[:, 0, 2]
-    return Cameras(turn @ camera.viewmats, K, camera.height, camera.width)

@@ -27,7 +27,7 @@ def split(
         spellings = [{name, PurePosixPath(name).name, PurePosixPath(name).stem} for name in names]
         unknown = [name for name in test_names if not any(name in known for known in spellings)]
         if unknown:
-            raise SplatError(f"no view is called {listed(unknown)}; the list of test views must name views of the capture")
+            raise SplatError(f"no view is called {listed(unknown)}; give names of the capture's photos")
         test = [i for i, known in enumerate(spellings) if not known.isdisjoint(test_names)]
     elif any(is_test is not None for is_test in given):
         test = [i for i, is_test in enumerate(given) if is_test]
@@ -35,5 +35,5 @@ def split(
         test = list(range(0, len(names), test_every)) if test_every else []
     train = sorted(set(range(len(names))) - set(test))
     if not train:
-        raise SplatError(f"all {len(names)} views are held out for testing, so none is left to train on; hold out fewer")
+        raise SplatError(f"all {len(names)} views are held out for testing, none is left to train on; hold out fewer")
     return train, test

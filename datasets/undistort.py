@@ -47,9 +47,9 @@ def straightened(lens: Lens) -> Pinhole:
     right, left, down, up = np.minimum(_reach(lens, np.array([0.0, np.pi, np.pi / 2, -np.pi / 2])), MAX_SLOPE)
     # The rectangle that touches the valid region along the axes may stick out at its corners: shrink it until it fits.
     along = np.linspace(0, 1, 33)
-    sides = [
-        np.stack([-left + along * (left + right), np.full_like(along, edge)], -1) for edge in (-up, down)
-    ] + [np.stack([np.full_like(along, edge), -up + along * (up + down)], -1) for edge in (-left, right)]
+    sides = [np.stack([-left + along * (left + right), np.full_like(along, edge)], -1) for edge in (-up, down)] + [
+        np.stack([np.full_like(along, edge), -up + along * (up + down)], -1) for edge in (-left, right)
+    ]
     border = np.concatenate(sides)
     lengths = np.maximum(np.hypot(*border.T), 1e-12)
     fit = min(1.0, float((_reach(lens, np.arctan2(border[:, 1], border[:, 0])) / lengths).min()))

@@ -1,0 +1,136 @@
+"""From a photo to the image that is trained on: straightened, resized, upright; and the camera of that image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from splat.cameras import Cameras
+from splat.datasets.images import Header, Image, read_photo
+from splat.datasets.lens import Lens
+from splat.datasets.undistort import photo_from_straightened, straightened
+
+#: EXIF orientation -> quarter turns, clockwise, that set the photo upright. The mirrored ones are no camera's.
+TURNS = {3: 2, 6: 1, 8: 3}
+
+
+@dataclass(frozen=True)
+class Photo:
+    """How to get from a file to the image that is trained on.
+
+    Attributes:
+        path: the photo.
+        lens: of the photo's own pixels, after `transposed`.
+        width, height: of the image before `turns`: the straightened photo, resized.
+        transposed: the lens is for the photo set upright by its EXIF orientation.
+        turns: quarter turns, clockwise, at the very end.
+        mask: a picture that is black where the photo is not to be used.
+    """
+
+    path: Path
+    lens: Lens
+    width: int
+    height: int
+    transposed: bool = False
+    turns: int = 0
+    mask: Path | None = None
+
+
+def fit(path: Path, lens: Lens, header: Header, downscale: float, mask: Path | None) -> Photo | None:
+    """Joins a lens and the photo it is for, or None where the photo cannot be the one that the lens describes.
+
+    COLMAP ignores the EXIF orientation, other tools apply it: the lens' own size tells. A lens for the stored pixels is
+    used on them and the result turned upright. Sizes may differ (the photo is a smaller copy), shapes not.
+    """
+    stored, turned = (header.width, header.height), (header.height, header.width)
+    transposed = header.orientation >= 5 and _same_shape(lens, turned) and not _same_shape(lens, stored)
+    size = turned if transposed else stored
+    if not _same_shape(lens, size):
+        return None
+    lens = lens.resized(*size)
+    full = straightened(lens)
+    width, height = (max(1, round(side / downscale)) for side in (full.width, full.height))
+    turns = 0 if transposed else TURNS.get(header.orientation, 0)
+    return Photo(path, lens, width, height, transposed, turns, mask)
+
+
+def _same_shape(lens: Lens, size: tuple[int, int]) -> bool:
+    """Whether one is the other, resized. Rounded sides of a small copy change its shape a little."""
+    x, y = size[0] / lens.width, size[1] / lens.height
+    return abs(x - y) <= 0.02 * max(x, y)
+
+
+def load(photo: Photo, background: tuple[float, float, float] | None) -> tuple[Image, Image | None]:
+    """The image [H, W, 3] and the mask [H, W] (1 = use), or None where all of it is to be used.
+
+    Args:
+        background: shown through a transparent photo, RGB in [0, 1]; None makes the transparency a mask instead.
+    """
+    pixels = read_photo(photo.path, upright=photo.transposed)
+    masks = []
+    if pixels.shape[2] == 4:
+        alpha = pixels[..., 3]
+        if background is None:
+            masks.append(alpha)
+            pixels = pixels[..., :3]
+        else:
+            # Before any resampling: a transparent pixel's own colour means nothing and must not bleed.
+            weight = alpha[..., None].astype(np.float32) / 255
+            over = pixels[..., :3] * weight + np.float32(255) * np.array(background, np.float32) * (1 - weight)
+            pixels = (over + 0.5).astype(np.uint8)
+    if photo.mask is not None:
+        masks.append(_read_mask(photo))
+    image = _straighten(np.ascontiguousarray(pixels), photo)
+    if not masks:
+        return image, None
+    mask = np.minimum.reduce([_straighten(np.ascontiguousarray(mask), photo) for mask in masks])
+    return image, (mask > 127).astype(np.uint8)
+
+
+def camera(photo: Photo, cam_from_world: NDArray[np.float64]) -> Cameras:
+    """The camera [1], float32, of the image that `load` makes of a photo whose own camera stood at a pose [4, 4]."""
+    full = straightened(photo.lens)
+    K = torch.tensor([[full.fx, 0, full.cx], [0, full.fy, full.cy], [0, 0, 1]], dtype=torch.float64)
+    viewmat = torch.from_numpy(cam_from_world)
+    view = Cameras(viewmat[None], K[None], full.width, full.height).resized(photo.width, photo.height)
+    for _ in range(photo.turns):
+        view = _turned(view)
+    return view.to(dtype=torch.float32)
+
+
+def _straighten(pixels: Image, photo: Photo) -> Image:
+    """Photo pixels -> pinhole image, resized by area, turned."""
+    import cv2
+
+    if not photo.lens.is_pinhole:
+        where = photo_from_straightened(photo.lens)
+        # The map stays inside the photo; its outermost half pixel has no neighbour on one side and repeats the edge.
+        pixels = cv2.remap(pixels, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # pyright: ignore
+    if pixels.shape[:2] != (photo.height, photo.width):
+        pixels = cv2.resize(pixels, (photo.width, photo.height), interpolation=cv2.INTER_AREA)  # pyright: ignore
+    return np.ascontiguousarray(np.rot90(pixels, -photo.turns))
+
+
+def _read_mask(photo: Photo) -> Image:
+    """[H, W] uint8, at the size of the photo's pixels."""
+    import cv2
+
+    assert photo.mask is not None
+    pixels = read_photo(photo.mask, upright=False)
+    # A mask drawn as transparency counts as well as one drawn in black.
+    mask = pixels[..., :3].max(-1) if pixels.shape[2] == 3 else np.minimum(pixels[..., :3].max(-1), pixels[..., 3])
+    size = (photo.lens.width, photo.lens.height)
+    return mask if mask.shape[::-1] == size else cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)  # pyright: ignore
+
+
+def _turned(camera: Cameras) -> Cameras:
+    """The camera whose image is that of `camera`, turned clockwise by 90 degrees."""
+    turn = torch.tensor([[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=camera.viewmats.dtype)
+    K = camera.Ks.clone()
+    K[:, 0, 0], K[:, 1, 1] = camera.Ks[:, 1, 1], camera.Ks[:, 0, 0]
+    K[:, 0, 2], K[:, 1, 2] = camera.height - camera.Ks[:, 1, 2], camera.Ks[:, 0, 2]
+    return Cameras(turn @ camera.viewmats, K, camera.height, camera.width)
