@@ -40,9 +40,10 @@ $(INSTALLED): requirements/run.txt | $(BIN)/python
 	@$(PIP) install --quiet -r requirements/run.txt
 	@touch $@
 
-$(INSTALLED_DEV): requirements/dev.txt $(INSTALLED)
-	@echo '==> what checking and testing need (requirements/dev.txt)'
+$(INSTALLED_DEV): requirements/dev.txt requirements/oracles.txt $(INSTALLED)
+	@echo '==> what checking and testing need (requirements/dev.txt, oracles.txt)'
 	@$(PIP) install --quiet -r requirements/dev.txt
+	@$(PIP) install --quiet --no-deps -r requirements/oracles.txt
 	@touch $@
 
 $(EDITABLE): pyproject.toml setup.py $(INSTALLED)

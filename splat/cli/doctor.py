@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+import splat
 from splat.cli.needs import EXTRAS, install_line, missing
 from splat.cli.output import reporting
 
@@ -77,8 +77,6 @@ def _python() -> Check:
 
 def _splat() -> Check:
     """Ours, and whether somebody else's package of the same import name is in the way."""
-    import splat
-
     folder = Path(splat.__file__).resolve().parent
     others = sorted(set(packages_distributions().get("splat", [])) - {DISTRIBUTION})
     others += [str(path) for path in _other_splats(folder)]
@@ -110,9 +108,16 @@ def _torch() -> Check:
 
 
 def _cpu_library() -> Check:
-    from splat import native
+    from splat.native import describe
 
-    return _library("CPU library", native.describe_cpu(), "broken", "Run: pip install --no-build-isolation -e . (or make native)")
+    native = describe()
+    if native.problem:
+        return Check("CPU library", "broken", native.problem)
+    return Check("CPU library", "ok", f"{native.isa} kernels, {native.threads} threads, {native.path}")
+
+
+def _cuda_library() -> Check:
+    return Check("CUDA library", "absent", f"this version ({splat.__version__}) has none; everything runs on the CPU")
 
 
 def _packages(extra: str) -> Callable[[], Check]:
@@ -127,17 +132,13 @@ def _packages(extra: str) -> Callable[[], Check]:
 
 def _colmap() -> Check:
     if missing("capture"):
-        return Check("COLMAP", "absent", "pycolmap is not installed; `splat capture` needs it", f"Run: {install_line('capture')}")
+        return Check(
+            "COLMAP", "absent", "pycolmap is not installed; `splat capture` needs it", f"Run: {install_line('capture')}"
+        )
     import pycolmap
 
-    heif = "HEIC photos too" if not missing_heif() else "no HEIC photos (pip install pillow-heif)"
+    heif = "HEIC photos too" if find_spec("pillow_heif") else "no HEIC photos (pip install pillow-heif)"
     return Check("COLMAP", "ok", f"pycolmap {pycolmap.__version__}, {heif}")
-
-
-def missing_heif() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("pillow_heif") is None
 
 
 def _ffmpeg() -> Check:
@@ -166,6 +167,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "splat": _splat,
     "torch": _torch,
     "CPU library": _cpu_library,
+    "CUDA library": _cuda_library,
     "[train]": _packages("train"),
     "COLMAP": _colmap,
     "[viewer]": _packages("viewer"),

@@ -28,9 +28,6 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "info": ("what is in a scene file", ("train",)),
     "doctor": ("what works on this machine, and why not", ()),
 }
-#: A module is named after its command, but for the one that would hide a builtin.
-MODULES = {"eval": "evaluate"}
-
 EXAMPLES = """\
 From photos to a scene in the browser:
   splat train photos/ -o run --view
@@ -40,6 +37,9 @@ Step by step:
   splat eval run
   splat render run --path orbit -o orbit.mp4
   splat view run"""
+
+#: Exit statuses: the user can mend it, or stopped it; the fault is ours.
+STOPPED, FAULT = 2, 1
 
 #: What the operating system says when there is no room or no permission, in words.
 OS_REASONS = {
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        The exit status: 0 done; 2 something the user can mend, or stopped with Ctrl-C; 1 a fault of ours.
+        The exit status: 0 for done, STOPPED or FAULT.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or bool(os.environ.get("SPLAT_DEBUG"))
@@ -65,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _terminate_like_interrupt(), _plain_warnings():
             return _dispatch(words)
     except SplatError as error:
-        return _fail(str(error), 2, debug)
+        return _fail(str(error), STOPPED, debug)
     except KeyboardInterrupt:
-        return _fail("Stopped. Nothing half-written was left behind.", 2, debug)
+        return _fail("Stopped. Nothing half-written was left behind.", STOPPED, debug)
     except BrokenPipeError:
         # Whoever read our output has had enough (`splat info … | head`); Python must not complain about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -75,9 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in OS_REASONS:
             return _fault(error, debug)
-        return _fail(f"{error.filename or 'The output'}: {OS_REASONS[error.errno]}.", 2, debug)
+        return _fail(f"{error.filename or 'The output'}: {OS_REASONS[error.errno]}.", STOPPED, debug)
     except MemoryError:
-        return _fail("Out of memory: use smaller images (--downscale) or fewer Gaussians (--max-gaussians).", 2, debug)
+        return _fail(
+            "Out of memory: use smaller images (--downscale) or fewer Gaussians (--max-gaussians).", STOPPED, debug
+        )
+    except ImportError as error:
+        # One without a module's name was raised by hand, by splat.native, and says what to do.
+        return _fault(error, debug) if error.name else _fail(str(error), STOPPED, debug)
     except Exception as error:
         return _fault(error, debug)
 
@@ -99,12 +104,12 @@ def _dispatch(words: list[str]) -> int:
         hint = f"did you mean `splat {near[0]}`?" if near else f"there are {', '.join(COMMANDS)}."
         raise SplatError(f"There is no command {name!r}; {hint}")
     require(f"splat {name}", *COMMANDS[name][1])
-    return import_module(f"splat.cli.{MODULES.get(name, name)}").main(words[1:]) or 0
+    return import_module(f"splat.cli.{name}").main(words[1:]) or 0
 
 
 def _help() -> str:
     lines = ["usage: splat <command> [options]        splat <command> --help says more", ""]
-    lines += ["Photos to 3D Gaussian Splatting scenes, on a GPU or a plain CPU.", ""]
+    lines += ["Photos to 3D Gaussian Splatting scenes, on any machine.", ""]
     lines += [f"  {name:8} {summary}" for name, (summary, _) in COMMANDS.items()]
     lines += ["", *EXAMPLES.splitlines(), ""]
     lines += ["--json on a command that reports prints one JSON object on stdout, everything else on stderr.", ""]
@@ -147,7 +152,7 @@ def _fault(error: Exception, debug: bool) -> int:
     return _fail(
         f"An unexpected error, probably a fault in Splat ({what}).{how} "
         "Please report it with the traceback, the command and what `splat doctor` prints.",
-        1,
+        FAULT,
         debug,
     )
 

@@ -15,17 +15,21 @@ Device = Literal["auto", "cpu", "cuda"]
 Antialias = Literal["classic", "antialiased", "mip"]
 
 
-def parse(kind: type[Options], command: str, arguments: Sequence[str], examples: str) -> Options:
+def parse(
+    kind: type[Options], command: str, arguments: Sequence[str], examples: str, default: Options | None = None
+) -> Options:
     """The options that the words after `splat <command>` give. Prints and exits on --help and on a wrong word.
 
     Args:
         kind: a dataclass; its docstring is the command's description, a field's docstring the flag's help.
         examples: shell lines shown under the description.
+        default: values for what the words leave open, in place of the dataclass's own.
     """
     return tyro.cli(
         kind,
         prog=f"splat {command}",
         description=f"{kind.__doc__}\n\nExamples:\n{examples}",
         args=list(arguments),
+        **({} if default is None else {"default": default}),
         config=(tyro.conf.FlagCreatePairsOff,),
     )

@@ -17,6 +17,8 @@ from splat.render import render
 
 #: PSNR of two equal images, dB: mean squared errors below 1e-10 (a 400th of an 8-bit step) count as that.
 PSNR_MAX = 100.0
+#: What shows through where nobody said otherwise.
+BLACK = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,7 @@ def ssim(rendered: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor
     return (1 - (1 - whole) * inside.numel() / inside.sum().clamp(min=1)).clamp(min=-1)
 
 
-def render_view(
-    gaussians: Gaussians, scene: Scene, index: int, *, antialias: str, background: Tensor | None
-) -> Tensor:
+def render_view(gaussians: Gaussians, scene: Scene, index: int, *, antialias: str, background: Tensor | None) -> Tensor:
     """[H, W, 3] the scene as one of its views would have photographed it, clamped to [0, 1].
 
     Args:

@@ -139,9 +139,7 @@ def _summary(evaluation: Evaluation) -> str:
 def _pictures(evaluation: Evaluation, position: int, gaussians: Gaussians, scene: Scene) -> str:
     scores, index = evaluation.views[position], evaluation.indices[position]
     target = photo(scene, index, gaussians.device)
-    rendered = render_view(
-        gaussians, scene, index, antialias=evaluation.antialias, background=evaluation.background
-    )
+    rendered = render_view(gaussians, scene, index, antialias=evaluation.antialias, background=evaluation.background)
     images = {
         "photo": target,
         "render": rendered,

@@ -1,0 +1,167 @@
+"""`splat eval`: how close a run's renders come to photos it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from splat.cli.options import parse
+from splat.cli.output import reporting, track, warn
+from splat.cli.runs import METRICS, REPORT, read_scene, run_folder
+
+if TYPE_CHECKING:
+    from splat.datasets.scene import Scene
+    from splat.evaluate.metrics import ViewMetrics
+    from splat.gaussians import Gaussians
+    from splat.train.config import TrainConfig
+
+EXAMPLES = """\
+  splat eval run
+  splat eval run --json
+  splat eval run --capture moved/scene --split all"""
+
+Split = Literal["test", "train", "all"]
+
+
+@dataclass
+class Eval:
+    """Compares a run's renders with its held-out photos: PSNR, SSIM, and LPIPS where its weights are on this machine.
+    Writes RUN/report.html: scores of each view, the worst and the best as photo, render and error, and the run's curves.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Run's folder."""
+    capture: Path | None = None
+    """Where the capture is now, if it has been moved since the training."""
+    split: Split = "test"
+    """Photos to compare with: held out (test), trained on (train), or all."""
+    json: bool = False
+    """Print one JSON object: psnr (dB), ssim, lpips, views (how many), gaussians, seconds (of this evaluation),
+    train_seconds, report, per_view."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    options = parse(Eval, "eval", arguments, EXAMPLES)
+    with reporting(options.json) as report:
+        values = evaluate_run(options)
+        text = (
+            f"{options.run}: PSNR {values['psnr']:.2f} dB, SSIM {values['ssim']:.4f} on {values['views']} "
+            f"{'photos' if options.split == 'all' else f'{options.split} photos'}, {values['gaussians']:,} Gaussians\n"
+            f"LPIPS: {_lpips_text(values)}\nreport: {values['report']}"
+        )
+        report(values, text)
+
+
+def evaluate_run(options: Eval) -> dict[str, Any]:
+    """Scores the run and writes its report.
+
+    Returns:
+        What `--json` prints.
+
+    Raises:
+        SplatError: it is no run, its capture is gone, or it has no such photos.
+    """
+    import torch
+
+    from splat.errors import SplatError
+    from splat.evaluate.metrics import BLACK, evaluate_views
+    from splat.evaluate.perceptual import lpips_metric
+    from splat.evaluate.report import mean
+    from splat.train.run import load_config, load_source, open_capture
+
+    started = perf_counter()
+    folder = run_folder(options.run)
+    config = load_config(folder)
+    source = options.capture or load_source(folder)
+    if not source.is_dir():
+        raise SplatError(f"{source}, the capture of {folder}, is gone: say with --capture where it is now.")
+    scene = open_capture(source, config)
+    warn(scene.warnings)
+    indices = {"test": scene.test, "train": scene.train, "all": list(range(len(scene.views)))}[options.split]
+    if not indices:
+        raise SplatError(f"{folder} has no {options.split} photos: choose others with --split.")
+    gaussians = read_scene(folder)[1].transform(scene.normalization)
+    lpips, lpips_note = lpips_metric(gaussians.device)
+    views = evaluate_views(
+        gaussians,
+        scene,
+        track(indices, "compare", len(indices)),
+        antialias=config.antialias,
+        background=torch.tensor(scene.background or BLACK),
+        lpips=lpips,
+    )
+    page, train_seconds = write_run_report(folder, config, scene, gaussians, views, indices, lpips_note)
+    return {
+        "psnr": mean(views, "psnr"),
+        "ssim": mean(views, "ssim"),
+        "lpips": mean(views, "lpips"),
+        "lpips_note": lpips_note,
+        "views": len(views),
+        "gaussians": len(gaussians),
+        "seconds": perf_counter() - started,
+        "train_seconds": train_seconds,
+        "report": str(page),
+        "per_view": [asdict(view) for view in views],
+    }
+
+
+def write_run_report(
+    folder: Path,
+    config: TrainConfig,
+    scene: Scene,
+    gaussians: Gaussians,
+    views: Sequence[ViewMetrics],
+    indices: Sequence[int],
+    lpips_note: str,
+) -> tuple[Path, float | None]:
+    """Writes the run's report.html.
+
+    Args:
+        gaussians: in the scene's normalised world.
+        views, indices: the scores, and the views in `scene.views` they are of.
+
+    Returns:
+        The page, and the seconds of training; None if the run's log does not say.
+    """
+    import torch
+
+    from splat.evaluate.curves import read_metrics
+    from splat.evaluate.metrics import BLACK
+    from splat.evaluate.report import Evaluation, write_report
+
+    logged = read_metrics(folder / METRICS)
+    last = logged[-1] if logged else {}
+    seconds = last.get("seconds")
+    sizes = {(view.camera.width, view.camera.height) for view in scene.views}
+    facts = {
+        "Gaussians": f"{len(gaussians):,}",
+        "SH degree": str(gaussians.sh_degree),
+        "steps": f"{last.get('step', config.iterations):,} of {config.iterations:,}",
+        "training": "" if seconds is None else f"{seconds / 60:.1f} min",
+        "photos": f"{len(scene.train)} + {len(scene.test)} held out",
+        "size": " ".join(f"{width}×{height}" for width, height in sorted(sizes)[:3]) + ("…" if len(sizes) > 3 else ""),
+        "filter": config.antialias,
+        "seed": str(config.seed),
+    }
+    page = folder / REPORT
+    evaluation = Evaluation(
+        title=str(folder),
+        facts={label: value for label, value in facts.items() if value},
+        views=views,
+        indices=indices,
+        antialias=config.antialias,
+        background=torch.tensor(scene.background or BLACK),
+        note=f"Capture: {scene.source}. LPIPS: {lpips_note}.",
+    )
+    write_report(page, evaluation, gaussians, scene, folder / METRICS)
+    return page, seconds
+
+
+def _lpips_text(values: dict[str, Any]) -> str:
+    score = values["lpips"]
+    return values["lpips_note"] if score is None else f"{score:.4f} ({values['lpips_note']})"

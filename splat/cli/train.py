@@ -1,0 +1,153 @@
+"""`splat train`: photos or a capture to a scene, with the browser watching if asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from splat.cli.main import STOPPED
+from splat.cli.needs import require
+from splat.cli.options import Output, parse
+from splat.cli.output import reporting, say, warn
+from splat.cli.runs import SCENE, read_scene
+from splat.train.config import DataConfig, TrainConfig
+
+if TYPE_CHECKING:
+    from splat.datasets.scene import Scene
+    from splat.train.listeners import Listener
+    from splat.train.run import Run
+
+EXAMPLES = """\
+  splat train photos/ -o run --view                 from photos, watched in the browser
+  splat train scene -o run --iterations 15000       from a capture: COLMAP, nerfstudio or Blender
+  splat train scene -o run --downscale 2 --max-gaussians 200000
+  splat train scene -o run --resume                 goes on where the run was interrupted"""
+
+
+#: The capture that is made of bare photos, in the run's folder.
+CAPTURE = "capture"
+#: What describes the capture is typed often, so it may be typed without its group: --format for --data.format.
+DATA_FLAGS = {
+    f"--{item.name.replace('_', '-')}": f"--data.{item.name.replace('_', '-')}" for item in fields(DataConfig)
+}
+
+
+@dataclass
+class Train:
+    """Trains a scene. Photos (or a video) without cameras are captured first, into OUTPUT/capture.
+    The run's folder gets scene.ply, cameras.json, config.json, metrics.jsonl, checkpoints/ and report.html.
+    Ctrl-C saves the run; --resume goes on with it.
+    """
+
+    source: Annotated[Path, tyro.conf.Positional]
+    """Folder of photos, a video, or a capture: COLMAP's images/ and sparse/0/, transforms.json, transforms_train.json."""
+    output: Output
+    """The run's folder."""
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+    """What to train and how."""
+    resume: bool = False
+    """Go on with the run in OUTPUT from its newest checkpoint, with its own settings where no flag says otherwise."""
+    overwrite: bool = False
+    """Replace the run in OUTPUT."""
+    view: bool = False
+    """Show the scene in the browser while it trains, and afterwards until Ctrl-C."""
+    port: int = 8080
+    """Port of the viewer, on 127.0.0.1."""
+    close_when_done: bool = False
+    """With --view: end when training ends."""
+    json: bool = False
+    """Print one JSON object at the end: run, reason, steps, psnr, ssim, views, gaussians, seconds, scene, report."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    words = [DATA_FLAGS.get(word, word) for word in arguments]
+    options = parse(Train, "train", words, EXAMPLES)
+    if options.resume:
+        from splat.train.run import load_config
+
+        # The flags given now are laid over the run's own settings, not over the defaults.
+        saved = replace(options, config=load_config(options.output))
+        options = parse(Train, "train", words, EXAMPLES, default=saved)
+    if options.view:
+        require("--view", "viewer")
+    with reporting(options.json) as report:
+        scene = open_or_capture(options)
+        return train_scene(options, scene, report)
+
+
+def open_or_capture(options: Train) -> Scene:
+    """The capture as the run sees it; made first where there are only photos."""
+    from splat.datasets.scene import find_format
+    from splat.train.run import open_capture
+
+    source = options.source
+    if find_format(source) is None and options.config.data.format == "auto":
+        from splat.cli.capture import Capture, capture_photos
+
+        require("Training on photos without cameras", "capture")
+        source = options.output / CAPTURE
+        capture_photos(Capture(options.source, source))
+    scene = open_capture(source, options.config)
+    warn(scene.warnings)
+    return scene
+
+
+def train_scene(options: Train, scene: Scene, report: Any) -> int:
+    """Trains, writes the report and shows the way on."""
+    from splat.train.progress import ProgressBar
+    from splat.train.run import train
+
+    listeners: list[Listener] = [ProgressBar(options.output)]
+    viewer = None
+    if options.view:
+        from splat.viewer import LiveViewer
+
+        viewer = LiveViewer(port=options.port)
+        listeners.append(viewer)
+    run = train(
+        scene, options.output, options.config, listeners=listeners, resume=options.resume, overwrite=options.overwrite
+    )
+    values = summary(options, run, scene)
+    report(values, as_text(values))
+    if run.reason != "done":
+        return STOPPED
+    if viewer is not None and not options.close_when_done:
+        say("The viewer stays open until Ctrl-C.")
+        viewer.wait()
+    return 0
+
+
+def summary(options: Train, run: Run, scene: Scene) -> dict[str, Any]:
+    """What `--json` prints; writes the report of a finished run that held photos out."""
+    values: dict[str, Any] = {
+        "run": str(run.folder),
+        "reason": run.reason,
+        "steps": run.step,
+        "gaussians": run.gaussians,
+        "seconds": run.seconds,
+        "scene": str(run.folder / SCENE),
+    }
+    scores = run.evaluation
+    if scores is not None:
+        from splat.cli.eval import write_run_report
+
+        _, gaussians = read_scene(run.folder)
+        note = "not measured while training; `splat eval` does where it can"
+        page, _ = write_run_report(
+            run.folder, options.config, scene, gaussians.transform(scene.normalization), scores.views, scene.test, note
+        )
+        values |= {"psnr": scores.psnr, "ssim": scores.ssim, "views": len(scores.views), "report": str(page)}
+    return values
+
+
+def as_text(values: dict[str, Any]) -> str:
+    lines = [f"{values['scene']}: {values['gaussians']:,} Gaussians after {values['seconds']:.0f} s of training"]
+    if "psnr" in values:
+        scores = f"PSNR {values['psnr']:.2f} dB, SSIM {values['ssim']:.4f} on {values['views']} held-out photos"
+        lines += [f"  {scores}", f"  report: {values['report']}"]
+    lines.append(f"Go on with: splat view {values['run']}    splat render {values['run']} --path orbit -o orbit.mp4")
+    return "\n".join(lines)

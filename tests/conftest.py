@@ -1,0 +1,42 @@
+"""What all tests share. `make test` runs everything; `pytest` alone leaves the slow ones out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Before anything imports splat.native: tests search every result of every op for NaN and infinity.
+os.environ.setdefault("SPLAT_VALIDATE", "1")
+
+# The first call of an op loads the library, which no per-example deadline allows for.
+settings.register_profile("splat", deadline=None, print_blob=True)
+settings.load_profile("splat")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def unavailable(tool: str, why: str) -> None:
+    """Skips the test, or fails it where SPLAT_REQUIRE (comma-separated, set by .ci/run) names the tool."""
+    if tool in os.environ.get("SPLAT_REQUIRE", "").split(","):
+        pytest.fail(f"SPLAT_REQUIRE names {tool}, but {why}")
+    pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    """The small real capture that is part of the project."""
+    return ROOT / "datasets" / "sample"
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of larger captures; skips the test where SPLAT_DATA does not name one."""
+    folder = Path(os.environ.get("SPLAT_DATA", ""))
+    if not os.environ.get("SPLAT_DATA"):
+        pytest.skip("SPLAT_DATA names no folder of captures")
+    if not folder.is_dir():
+        pytest.fail(f"SPLAT_DATA is {folder}, which is no folder")
+    return folder
