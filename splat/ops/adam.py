@@ -61,9 +61,7 @@ def adam(
         flat_rates.extend(rate)
         periods.append(len(rate))
     with torch.no_grad():
-        torch.ops.splat.adam.default(
-            params, grads, exp_avgs, exp_avg_sqs, flat_rates, periods, step, beta1, beta2, eps
-        )
+        torch.ops.splat.adam.default(params, grads, exp_avgs, exp_avg_sqs, flat_rates, periods, step, beta1, beta2, eps)
     # The kernel writes to memory that autograd does not watch.
     torch.autograd.graph.increment_version([*params, *exp_avgs, *exp_avg_sqs])
     for param in params:
