@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from splat.datasets.frames import Capture, Frame
+from splat.datasets.frames import Capture, Frame, cube
 from splat.datasets.lens import BY_NAME, MODELS, Lens
 from splat.errors import SplatError
 
@@ -61,7 +61,8 @@ def read_frames(model: Path, images: Path) -> list[Frame]:
     for camera_id, name, pose in (_binary_poses if binary else _text_poses)(model):
         if camera_id not in lenses:
             raise SplatError(f"{model}: photo {name} has camera {camera_id}, which the model lacks; {AGAIN}")
-        frames.append(Frame(name, images / name, lenses[camera_id], _matrix(pose)))
+        frame = Frame(name, images / name, lenses[camera_id], _matrix(pose))
+        frames += cube(frame) if frame.lens.is_panorama else [frame]
     return frames
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from math import pi
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,23 @@ class Capture:
     points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
     colors: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 3), np.uint8))
     warnings: list[str] = field(default_factory=list)
+
+
+def cube(frame: Frame) -> list[Frame]:
+    """The six views, 90 degrees wide, that a panorama is cut into: no pinhole camera shows more than half a sphere."""
+    path, faces = PurePosixPath(frame.name), []
+    for side, (yaw, pitch) in CUBE.items():
+        lens = replace(frame.lens, yaw=yaw, pitch=pitch)
+        turn = np.eye(4)
+        turn[:3, :3] = lens.view_from_panorama
+        name = str(path.with_name(f"{path.stem}_{side}{path.suffix}"))
+        faces.append(replace(frame, name=name, lens=lens, cam_from_world=turn @ frame.cam_from_world))
+    return faces
+
+
+#: Where each face of a panorama's cube looks: yaw to the right, pitch down.
+CUBE = {"front": (0.0, 0.0), "right": (pi / 2, 0.0), "back": (pi, 0.0), "left": (-pi / 2, 0.0)}
+CUBE |= {"down": (0.0, pi / 2), "up": (0.0, -pi / 2)}
 
 
 def listed(names: Sequence[str], shown: int = 5) -> str:

@@ -39,7 +39,9 @@ def read_header(path: Path) -> Header:
         SplatError: the photo is missing, cut short or of an unknown format.
     """
     with _open(path) as image:
-        header = Header(image.width, image.height, int(image.getexif().get(ORIENTATION_TAG) or 1))
+        # Pillow looks for a PNG's EXIF behind its pixels, which means to decode them; there it is no camera's.
+        orientation = 1 if image.format == "PNG" else image.getexif().get(ORIENTATION_TAG, 1)
+        header = Header(image.width, image.height, orientation)
         if _looks_cut(path, image.format or ""):
             _decoded(path, image)
     return header

@@ -147,6 +147,7 @@ class Lens:
         width, height: size of the photo that the numbers below are for, pixels.
         fx, fy, cx, cy: focal lengths and principal point, pixels.
         coefficients: the model's distortion, in COLMAP's order.
+        yaw, pitch: where in a panorama the view looks, to the right and down, radians; 0 for every other lens.
     """
 
     model: str
@@ -157,6 +158,8 @@ class Lens:
     cx: float
     cy: float
     coefficients: tuple[float, ...] = ()
+    yaw: float = 0.0
+    pitch: float = 0.0
 
     @staticmethod
     def from_colmap(model: Model, width: int, height: int, parameters: tuple[float, ...]) -> Lens:
@@ -171,6 +174,16 @@ class Lens:
     def is_pinhole(self) -> bool:
         return BY_NAME[self.model].bend is _opencv and not any(self.coefficients)
 
+    @property
+    def is_panorama(self) -> bool:
+        return BY_NAME[self.model].bend is None
+
+    @property
+    def view_from_panorama(self) -> Array:
+        """[3, 3] rotation to the axes of a view that looks along yaw and pitch."""
+        (cy, sy), (cp, sp) = ((np.cos(angle), np.sin(angle)) for angle in (self.yaw, self.pitch))
+        return np.array([[cy, 0, -sy], [-sp * sy, cp, -sp * cy], [cp * sy, sp, cp * cy]])
+
     def resized(self, width: int, height: int) -> Lens:
         """The same lens for a photo of another size; each axis by its actual ratio. The coefficients have no unit."""
         x, y = width / self.width, height / self.height
@@ -180,8 +193,8 @@ class Lens:
         """Pixel coordinates where directions (u, v, 1) are seen; NaN where the model cannot show them."""
         bend = BY_NAME[self.model].bend
         if bend is None:
-            # Azimuth across, elevation down.
-            u, v = np.arctan(u), np.arctan(v / np.hypot(1.0, u))
+            x, y, z = np.einsum("ji,j...->i...", self.view_from_panorama, np.stack([u, v, np.ones_like(u)]))
+            u, v = np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))
         else:
             u, v = bend(u, v, self.coefficients)
         return self.fx * u + self.cx, self.fy * v + self.cy

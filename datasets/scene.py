@@ -217,22 +217,25 @@ def _open_photo(frame: Frame, folder: Path, downscale: float, masks: Path) -> tu
         header = read_header(path)
     except SplatError as error:
         return ("need pillow-heif (`pip install pillow-heif`)" if "pillow-heif" in str(error) else "unreadable"), None
-    mask = frame.mask or _find_mask(masks, frame)
+    mask = frame.mask or _find_mask(masks, _name_in(folder, frame.path))
     photo = fit(path, frame.lens, header, downscale, mask)
     return "of another shape than their camera", photo
 
 
-def _find_mask(folder: Path, frame: Frame) -> Path | None:
+def _name_in(folder: Path, path: Path) -> str:
+    """A photo's name below the folder of photos."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+
+
+def _find_mask(folder: Path, name: str) -> Path | None:
     """COLMAP names a mask a.jpg.png, most others a.png."""
-    for name in (f"{frame.name}.png", str(Path(frame.name).with_suffix(".png"))):
-        if (folder / name).is_file():
-            return folder / name
-    return None
+    candidates = (folder / f"{name}.png", folder / Path(name).with_suffix(".png"))
+    return next((mask for mask in candidates if mask.is_file()), None)
 
 
 def _name_unregistered(capture: Capture) -> None:
-    known = {frame.name for frame in capture.frames}
-    found = [photo.relative_to(capture.images).as_posix() for photo in find_photos(capture.images)]
+    known = {_name_in(capture.images, frame.path) for frame in capture.frames}
+    found = [_name_in(capture.images, photo) for photo in find_photos(capture.images)]
     lost = [name for name in found if name not in known]
     if lost:
         capture.warnings.append(

@@ -44,6 +44,9 @@ def straightened(lens: Lens) -> Pinhole:
     """
     if lens.is_pinhole:
         return Pinhole(lens.width, lens.height, lens.fx, lens.fy, lens.cx, lens.cy)
+    if lens.is_panorama:  # A face of a cube: a quarter of the horizon.
+        side = max(1, int(2 * lens.fx))
+        return Pinhole(side, side, side / 2, side / 2, side / 2, side / 2)
     right, left, down, up = np.minimum(_reach(lens, np.array([0.0, np.pi, np.pi / 2, -np.pi / 2])), MAX_SLOPE)
     # The rectangle that touches the valid region along the axes may stick out at its corners: shrink it until it fits.
     along = np.linspace(0, 1, 33)

@@ -27,6 +27,9 @@ FLAT_LOG_SCALE = -20.0
 #: A degree-4 header takes 3 KB; beyond this it is not a PLY header.
 MAX_HEADER_BYTES = 1 << 16
 
+#: Rows that are copied at a time: column by column, while the rows are in the processor's cache.
+BLOCK = 4096
+
 REQUIRED = ("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity")
 REQUIRED += ("scale_0", "scale_1", "rot_0", "rot_1", "rot_2", "rot_3")
 SIZES = {"char": 1, "uchar": 1, "short": 2, "ushort": 2, "int": 4, "uint": 4, "float": 4, "double": 8}
@@ -46,33 +49,22 @@ class _Element:
 def read(path: Path) -> Gaussians:
     """Reads a splat PLY; see `splat.formats.read`."""
     vertices = _read_vertices(path, _check_splat)
-    count = len(vertices)
-
-    def columns(*names: str) -> np.ndarray:
-        """[N, len(names)] float32, copied column by column so that the mapped file is never held twice."""
-        block = np.empty((count, len(names)), np.float32)
-        for i, name in enumerate(names):
-            # A float64 column may hold more than float32 can: the infinity that becomes of it is dropped below.
-            with np.errstate(over="ignore", invalid="ignore"):
-                block[:, i] = vertices[name]
-        return block
-
     present = set(vertices.dtype.names or ())
-    rest = _rest_coefficients(path, present)
-    sh = np.empty((count, rest + 1, 3), np.float32)
-    sh[:, 0] = columns("f_dc_0", "f_dc_1", "f_dc_2")
-    for channel in range(3):
-        sh[:, 1:, channel] = columns(*(f"f_rest_{channel * rest + k}" for k in range(rest)))
-    log_scales = np.full((count, 3), FLAT_LOG_SCALE, np.float32)
-    axes = 3 if "scale_2" in present else 2
-    log_scales[:, :axes] = columns("scale_0", "scale_1", "scale_2")[:, :axes] if axes == 3 else columns("scale_0", "scale_1")
+    rest, count = _rest_coefficients(path, present), len(vertices)
     gaussians = Gaussians(
-        means=torch.from_numpy(columns("x", "y", "z")),
-        quats=torch.from_numpy(columns("rot_0", "rot_1", "rot_2", "rot_3")),
-        log_scales=torch.from_numpy(log_scales),
-        opacity_logits=torch.from_numpy(columns("opacity")[:, 0]),
-        sh=torch.from_numpy(sh),
+        means=torch.empty(count, 3),
+        quats=torch.empty(count, 4),
+        log_scales=torch.full((count, 3), FLAT_LOG_SCALE),
+        opacity_logits=torch.empty(count),
+        sh=torch.empty(count, rest + 1, 3),
     )
+    columns = [(name, view) for name, view in _columns(gaussians).items() if name in present]
+    # A float64 column may hold more than float32 can: the infinity that becomes of it is dropped below.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, count, BLOCK):
+            rows = slice(start, start + BLOCK)
+            for name, view in columns:
+                view[rows] = vertices[name][rows]
     return _repair(path, gaussians)
 
 
@@ -80,23 +72,28 @@ def write(gaussians: Gaussians, path: Path) -> None:
     """Writes a splat PLY; see `splat.formats.write`."""
     from plyfile import PlyData, PlyElement
 
-    parameters = {name: tensor.detach().cpu().float().numpy() for name, tensor in gaussians.parameters().items()}
-    rest = gaussians.sh.shape[1] - 1
-    names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2"]
-    names += [f"f_rest_{i}" for i in range(3 * rest)]
-    names += ["opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
-    table = np.zeros((len(gaussians), len(names)), np.float32)
-    table[:, 0:3] = parameters["means"]
-    table[:, 6:9] = parameters["sh"][:, 0]
-    for channel in range(3):
-        table[:, 9 + channel * rest : 9 + (channel + 1) * rest] = parameters["sh"][:, 1:, channel]
-    logits = parameters["opacity_logits"]
-    table[:, -8] = np.where(np.isinf(logits), np.copysign(MAX_LOGIT, logits), logits)
-    table[:, -7:-4] = parameters["log_scales"]
-    table[:, -4:] = parameters["quats"]
-    records = table.view([(name, "<f4") for name in names])[:, 0]
+    columns = _columns(gaussians.detach().to("cpu", torch.float32))
+    names = [*"xyz", "nx", "ny", "nz", *(name for name in columns if name not in ("x", "y", "z"))]
+    records = np.zeros(len(gaussians), [(name, "<f4") for name in names])
+    for start in range(0, len(gaussians), BLOCK):
+        rows = slice(start, start + BLOCK)
+        for name, view in columns.items():
+            records[name][rows] = view[rows]
+    infinite = np.isinf(records["opacity"])
+    records["opacity"][infinite] = np.copysign(MAX_LOGIT, records["opacity"][infinite])
     with atomic(path) as temporary:
         PlyData([PlyElement.describe(records, "vertex")], byte_order="<").write(str(temporary))
+
+
+def _columns(gaussians: Gaussians) -> dict[str, np.ndarray]:
+    """Every property but the normals, in the file's order, as a view [N] of the tensor that holds it."""
+    means, quats, scales, logits, sh = (tensor.numpy() for tensor in gaussians.parameters().values())
+    columns = {name: means[:, i] for i, name in enumerate("xyz")}
+    columns |= {f"f_dc_{channel}": sh[:, 0, channel] for channel in range(3)}
+    rest = sh.shape[1] - 1
+    columns |= {f"f_rest_{c * rest + k}": sh[:, 1 + k, c] for c in range(3) for k in range(rest)}
+    columns |= {"opacity": logits} | {f"scale_{i}": scales[:, i] for i in range(3)}
+    return columns | {f"rot_{i}": quats[:, i] for i in range(4)}
 
 
 def read_point_cloud(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -129,7 +126,7 @@ def _read_vertices(path: Path, check: Any) -> np.ndarray:
     elements = _read_header(path)
     check(path, elements)
     try:
-        return PlyData.read(str(path), mmap="c")["vertex"].data
+        return np.asarray(PlyData.read(str(path), mmap="c")["vertex"].data)
     except (PlyParseError, ValueError, KeyError) as error:
         raise SplatError(f"{path} is a damaged PLY file: {error}; get it again from where it came") from error
 
