@@ -81,7 +81,7 @@ class ProgressBar(Listener):
             self.bar.stop()
         if reason not in ("done", "error"):
             self.console.print(
-                f"Stopped at step {trainer.step:,} of {trainer.config.iterations:,}; the run is saved in {self.output}. "
+                f"Stopped at step {trainer.step:,} of {trainer.config.iterations:,}, saved in {self.output}. "
                 "To go on, give the same command with --resume",
                 highlight=False,
                 soft_wrap=True,
