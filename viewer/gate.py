@@ -19,6 +19,7 @@ import re
 import secrets
 import socket
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -121,6 +122,8 @@ def start_server(host: str, port: int | None, gate: Gate) -> viser.ViserServer:
             """viser's button for a public tunnel: never opened, whoever asks."""
             return None
 
+    # A browser may leave at any moment; a message that it misses is no mistake of anybody's.
+    warnings.filterwarnings("ignore", message="Queued a .* on a closed connection", category=UserWarning)
     listener = _bind(host, port)
     # viser prints a box with a link that lacks the token, and "Server stopped"; ours is the one message.
     with _behind(gate, listener) as entered, contextlib.redirect_stdout(io.StringIO()):

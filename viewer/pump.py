@@ -1,0 +1,197 @@
+"""The one thread that draws: takes the scheduler's jobs, renders them and hands the pictures on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from splat.cameras import Cameras
+from splat.errors import SplatError
+from splat.evaluate.metrics import psnr
+from splat.gaussians import Gaussians
+from splat.render import render
+from splat.viewer.camera import ViewSpace
+from splat.viewer.compare import compose, picture_size, resized
+from splat.viewer.frames import Allowance, Color, FrameScheduler, Job, Request
+from splat.viewer.source import SceneSource
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks for work while browsers are connected, and between two ticks.
+POLL, TICK = 0.02, 0.5
+#: Nearest depth drawn where a photo was taken, scene units: the renderer's own, as in training and evaluation.
+NEAR_PHOTO = 0.01
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture for one browser, or a score of the photo it stands at.
+
+    Attributes:
+        image: [H, W, 3] uint8; None for a score.
+        seconds: time to draw it.
+        fps: frames drawn for this browser in the last second.
+        gaussians: number in the scene.
+        psnr: dB, of the scored view; None for a picture.
+    """
+
+    job: Job
+    image: Tensor | None
+    seconds: float
+    fps: int
+    gaussians: int
+    psnr: float | None = None
+
+
+class Pump:
+    """Draws for all browsers on a thread of its own. What goes wrong in a frame ends that frame and nothing else.
+
+    Args:
+        deliver: takes a frame that is worth showing.
+        complain: takes the number of a browser and a sentence about why its frame failed.
+        tick: called twice a second.
+    """
+
+    def __init__(
+        self,
+        source: SceneSource,
+        deliver: Callable[[Frame], None],
+        complain: Callable[[int, str], None],
+        tick: Callable[[], None],
+    ) -> None:
+        self.source = source
+        self.scheduler = FrameScheduler()
+        self.allowance = Allowance(share=0.1)
+        self._deliver, self._complain, self._tick = deliver, complain, tick
+        self._spaces: dict[int, ViewSpace] = {}
+        self._drawn: dict[int, deque[float]] = {}
+        self._photos: dict[tuple[int, int, int], Tensor] = {}
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="viewer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(timeout=5)
+
+    def request(self, client: int, request: Request, space: ViewSpace) -> None:
+        """Takes a browser's newest wish; its pose is in this view space."""
+        self._spaces[client] = space
+        self.scheduler.update(client, request, time.monotonic())
+        self._wake.set()
+
+    def forget(self, client: int) -> None:
+        self.scheduler.remove(client)
+        self._spaces.pop(client, None)
+        self._drawn.pop(client, None)
+
+    def _run(self) -> None:
+        ticked = 0.0
+        while not self._stop.is_set():
+            try:
+                worked = self._work()
+                if time.monotonic() - ticked >= TICK:
+                    ticked = time.monotonic()
+                    self._tick()
+            except Exception:  # A browser may leave at any moment, half way through a message to it.
+                log.exception("the viewer carries on after an error")
+                worked = False
+            if not worked:
+                self._wake.wait(POLL if len(self.scheduler) else TICK)
+                self._wake.clear()
+
+    def _work(self) -> bool:
+        """Draws one frame, if there is one to draw and time for it."""
+        now = time.monotonic()
+        if self.source.training and not self.allowance.allows(now):
+            return False
+        job = self.scheduler.next(now, self.source.generation)
+        if job is None:
+            return False
+        try:
+            frame = self._draw(job)
+        except Exception as error:
+            self.scheduler.failed(job, time.monotonic())
+            # Our own sentences are for the user; anything else goes to the log with its trace.
+            if not isinstance(error, SplatError):
+                log.exception("a frame could not be drawn")
+            self._complain(job.client, str(error) or type(error).__name__)
+            return True
+        self.allowance.spend(frame.seconds)
+        if self.scheduler.finished(job, time.monotonic(), frame.seconds):
+            self._deliver(frame)
+        return True
+
+    def _draw(self, job: Job) -> Frame:
+        request = job.request
+        if request.view is not None and job.quality == "score":
+            return self._score(job, request.view)
+        if request.view is not None and request.compare != "off":
+            view = self.source.views[request.view].camera
+            size = picture_size(request.compare, job.width, job.height, view.width / view.height)
+            image, count, seconds = self._render(view.resized(*size), request.background, NEAR_PHOTO)
+            started = time.monotonic()
+            photo = self._photo(request.view, *size)
+            image = compose(request.compare, image, photo, request.wipe, job.width, job.height)
+            seconds += time.monotonic() - started
+        else:
+            space = self._spaces[job.client]
+            camera = space.camera(request.pose, job.width, job.height)
+            image, count, seconds = self._render(camera, request.background, space.near)
+        return Frame(job, image, seconds, self._count_frame(job.client), count)
+
+    def _score(self, job: Job, index: int) -> Frame:
+        """PSNR as the evaluation measures it: at the photo's size, over the scene's own background."""
+        camera = self.source.views[index].camera
+        image, count, seconds = self._render(camera, self.source.background, NEAR_PHOTO)
+        mask = self.source.mask(index)
+        score = float(psnr(image / 255, self._photo(index, camera.width, camera.height) / 255, mask))
+        return Frame(job, None, seconds, self._count_frame(job.client, 0), count, score)
+
+    def _render(self, camera: Cameras, background: Color, near: float) -> tuple[Tensor, int, float]:
+        """[H, W, 3] uint8, the number of Gaussians, and the seconds it took."""
+
+        def draw(gaussians: Gaussians) -> tuple[Tensor, int, float]:
+            started = time.monotonic()
+            with torch.no_grad():
+                rendering = render(
+                    gaussians,
+                    camera.to(gaussians.device),
+                    background=torch.tensor(background, device=gaussians.device),
+                    antialias=self.source.antialias,
+                    near=near,
+                )
+                image = (rendering.rgb[0].clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu()
+            return image, len(gaussians), time.monotonic() - started
+
+        return self.source.with_gaussians(draw)
+
+    def _count_frame(self, client: int, frames: int = 1) -> int:
+        """Frames drawn for a browser in the last second, these included."""
+        now, drawn = time.monotonic(), self._drawn.setdefault(client, deque())
+        drawn.extend([now] * frames)
+        while drawn and drawn[0] < now - 1:
+            drawn.popleft()
+        return len(drawn)
+
+    def _photo(self, index: int, width: int, height: int) -> Tensor:
+        """[height, width, 3] uint8; the last few are kept, as a still comparison asks for the same one each time."""
+        key = (index, width, height)
+        if key not in self._photos:
+            photo = self.source.photo(index)
+            if tuple(photo.shape[:2]) != (height, width):
+                photo = resized(photo, width, height)
+            while len(self._photos) >= 4:
+                self._photos.pop(next(iter(self._photos)))
+            self._photos[key] = photo
+        return self._photos[key]

@@ -1,0 +1,197 @@
+"""The viewer: a page in the browser that shows frames rendered here.
+
+`view` shows a finished scene until Ctrl-C; a `LiveViewer` given to the trainer as a listener shows a run as it trains.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from splat.train.listeners import EvalReport, Listener, StepReport
+from splat.viewer.camera import DEFAULT_FOV, Stand, covering_fov, overview
+from splat.viewer.gate import Gate, is_loopback, link, start_server, stop_server
+from splat.viewer.panels.cameras import CamerasPanel
+from splat.viewer.panels.train import TrainPanel
+from splat.viewer.panels.view import ViewPanel
+from splat.viewer.pump import Frame, Pump
+from splat.viewer.session import Session, view_space
+from splat.viewer.source import SceneSource, TrainingSource, open_source
+
+if TYPE_CHECKING:
+    import viser
+
+    from splat.train.trainer import Trainer
+
+LOOPBACK = "127.0.0.1"
+
+
+class Viewer:
+    """Serves a scene to any number of browsers, until `close()`.
+
+    Args:
+        source: the scene.
+        host: address to listen on; every other than loopback lets the network try the door.
+        port: None takes 8080 or the next free one, 0 any.
+
+    Attributes:
+        link: the address to open; it holds the token that lets a browser in.
+
+    Raises:
+        SplatError: viser is missing, or host and port cannot be had.
+    """
+
+    def __init__(self, source: SceneSource, *, host: str = LOOPBACK, port: int | None = None) -> None:
+        self.source, self.host = source, host
+        self._space = view_space(source)
+        self._sessions: dict[int, Session] = {}
+        self._panels: dict[int, list[Any]] = {}
+        self._pump = Pump(source, self._show, self._complain, self._tick)
+        gate = Gate(host)
+        self._server = start_server(host, port, gate)
+        self.port = self._server.get_port()
+        self.link = link(host, self.port, gate)
+        self._set_up_page()
+        self._server.on_client_connect(self._join)
+        self._server.on_client_disconnect(self._leave)
+        self._pump.start()
+
+    def announcement(self) -> str:
+        """What to tell the user: where to look, and who else could."""
+        lines = [f"Viewer: {self.link}"]
+        if not is_loopback(self.host):
+            lines.append(
+                f"Warning: {self.host} can be reached from the network. Whoever has this link can look, and it travels "
+                f"unencrypted; safer: leave --host out and use ssh -L {self.port}:{LOOPBACK}:{self.port}"
+            )
+        elif os.environ.get("SSH_CONNECTION"):
+            here = socket.gethostname()
+            lines.append(f"From your own computer first: ssh -N -L {self.port}:{LOOPBACK}:{self.port} {here}")
+        return "\n".join(lines)
+
+    def close(self) -> None:
+        self._pump.stop()
+        stop_server(self._server)
+
+    def _set_up_page(self) -> None:
+        server = self._server
+        server.gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False)
+        server.gui.set_panel_label(self.source.title)
+        server.gui.main_panel.dock_right()
+        stand, fov = self._start()
+        camera = server.initial_camera
+        camera.position, camera.look_at, camera.up, camera.fov = stand.position, stand.look_at, stand.up, fov
+
+    def _start(self) -> tuple[Stand, float]:
+        if not self.source.views:
+            return overview(), DEFAULT_FOV
+        camera = self.source.views[0].camera
+        return self._space.stand(camera.viewmats[0].double().cpu().numpy()), covering_fov(
+            camera, camera.width / camera.height
+        )
+
+    def _join(self, client: viser.ClientHandle) -> None:
+        session = Session(client, self._pump, self._space)
+        panels: list[Any] = [ViewPanel(session)]
+        if self.source.views:
+            panels.append(CamerasPanel(session))
+        if isinstance(self.source, TrainingSource):
+            panels.append(TrainPanel(session, self.source))
+        self._sessions[client.client_id] = session
+        self._panels[client.client_id] = panels
+
+        @client.camera.on_update
+        async def _(_: viser.CameraHandle) -> None:
+            session.look()
+
+        session.go_home()
+
+    def _leave(self, client: viser.ClientHandle) -> None:
+        self._pump.forget(client.client_id)
+        self._sessions.pop(client.client_id, None)
+        self._panels.pop(client.client_id, None)
+
+    def _show(self, frame: Frame) -> None:
+        session = self._sessions.get(frame.job.client)
+        if session is not None:
+            session.show(frame)
+
+    def _complain(self, client: int, problem: str) -> None:
+        session = self._sessions.get(client)
+        if session is not None:
+            session.problem = problem
+
+    def _tick(self) -> None:
+        for panels in list(self._panels.values()):
+            for panel in panels:
+                panel.refresh()
+
+
+class LiveViewer(Listener):
+    """Shows a run while it trains, and what it came to until `close()`.
+
+    Args:
+        host, port: as of `Viewer`.
+        announce: takes the sentences that hold the link.
+    """
+
+    def __init__(
+        self, *, host: str = LOOPBACK, port: int | None = None, announce: Callable[[str], object] = print
+    ) -> None:
+        self._host, self._port, self._announce = host, port, announce
+        self._source: TrainingSource | None = None
+        self.viewer: Viewer | None = None
+
+    def on_start(self, trainer: Trainer) -> None:
+        self._source = TrainingSource(trainer)
+        self.viewer = Viewer(self._source, host=self._host, port=self._port)
+        self._announce(self.viewer.announcement())
+
+    def on_step(self, trainer: Trainer, report: StepReport) -> None:
+        if self._source is not None:
+            self._source.stepped(report)
+
+    def on_eval(self, trainer: Trainer, report: EvalReport) -> None:
+        if self._source is not None:
+            self._source.evaluation = report
+
+    def on_end(self, trainer: Trainer, reason: str) -> None:
+        if self._source is not None:
+            self._source.end(reason)
+
+    def close(self) -> None:
+        if self.viewer is not None:
+            self.viewer.close()
+
+
+def view(
+    path: Path,
+    *,
+    host: str = LOOPBACK,
+    port: int | None = None,
+    device: str = "cpu",
+    announce: Callable[[str], object] = print,
+) -> None:
+    """Shows a scene file or a run's folder until Ctrl-C.
+
+    Args:
+        path: a scene file, or the folder that `splat train` made.
+        host, port: as of `Viewer`.
+        device: where to render.
+        announce: takes the sentences that hold the link.
+
+    Raises:
+        SplatError: there is no scene, or host and port cannot be had.
+    """
+    viewer = Viewer(open_source(path, device), host=host, port=port)
+    announce(viewer.announcement())
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        viewer.close()

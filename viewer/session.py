@@ -1,0 +1,131 @@
+"""One browser: what it looks at, what it has chosen, and what it is shown."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from splat.viewer.camera import DEFAULT_FOV, Pose, Stand, ViewSpace, covering_fov, overview
+from splat.viewer.frames import Request
+from splat.viewer.pump import Frame, Pump
+from splat.viewer.source import SceneSource
+
+if TYPE_CHECKING:
+    import viser
+
+#: JPEG quality of frames while moving and while still.
+PREVIEW_QUALITY, FULL_QUALITY = 50, 92
+#: What is up in a scene file without cameras: captures are stored with y down.
+DEFAULT_UP = (0.0, -1.0, 0.0)
+
+
+def view_space(source: SceneSource, up: tuple[float, float, float] = DEFAULT_UP) -> ViewSpace:
+    """Where a browser sees a source from; up is for a source without cameras, the others know theirs."""
+    if source.views:
+        return ViewSpace.of_cameras(np.stack([view.camera.viewmats[0].double().cpu().numpy() for view in source.views]))
+    means = source.with_gaussians(lambda gaussians: gaussians.means.double().cpu().numpy())
+    return ViewSpace.of_points(means, up)
+
+
+class Session:
+    """Turns what a browser reports into requests to the pump, and frames into the browser's picture.
+
+    Attributes:
+        view: the photo last gone to; None in a scene without photos.
+        frame: the last picture shown.
+        psnr: of the photo that the camera stands at, dB, once measured.
+        problem: why there is no picture; empty while there is.
+    """
+
+    def __init__(self, client: viser.ClientHandle, pump: Pump, space: ViewSpace) -> None:
+        self.client, self.pump, self.source = client, pump, pump.source
+        self.view = 0 if self.source.views else None
+        self.frame: Frame | None = None
+        self.psnr: float | None = None
+        self.problem = ""
+        self._space = space
+        self._lock = threading.Lock()
+        pose = Pose((1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), DEFAULT_FOV)
+        self._request = Request(pose, 1, 1, background=self.source.background)
+
+    @property
+    def chosen(self) -> Request:
+        """What is shown now and how."""
+        return self._request
+
+    @property
+    def at_photo(self) -> bool:
+        """Whether the camera stands where a photo was taken, so that the two can be compared."""
+        return self._request.view is not None
+
+    def choose(self, **changes: Any) -> None:
+        """Changes fields of the request other than the camera's."""
+        with self._lock:
+            self._send(replace(self._request, **changes))
+
+    def look(self) -> None:
+        """Takes over the browser's camera as it is now."""
+        camera = self.client.camera
+        with self._lock:
+            # Rounded, since the browser echoes what it was told with other last digits: that is no movement.
+            w, x, y, z = (round(float(value), 6) for value in camera.wxyz)
+            px, py, pz = (round(float(value), 6) for value in camera.position)
+            pose = Pose((w, x, y, z), (px, py, pz), round(float(camera.fov), 6))
+            at_photo = self.view is not None and self._space.is_at(pose, self._viewmat(self.view))
+            width, height = max(1, camera.image_width), max(1, camera.image_height)
+            view = self.view if at_photo else None
+            self._send(replace(self._request, pose=pose, width=width, height=height, view=view))
+
+    def go_home(self) -> None:
+        """The first photo, or a look at the whole scene."""
+        if self.view is None:
+            self._stand_at(overview(), DEFAULT_FOV)
+        else:
+            self.go_to(0)
+
+    def go_to(self, index: int) -> None:
+        """Stands where a photo was taken."""
+        self.view, self.psnr = index, None
+        camera = self.source.views[index].camera
+        self._stand_at(self._space.stand(self._viewmat(index)), covering_fov(camera, self.client.camera.aspect))
+
+    def go_by(self, steps: int) -> None:
+        """The photo so many further on, from the last back to the first."""
+        if self.view is not None:
+            self.go_to((self.view + steps) % len(self.source.views))
+
+    def show(self, frame: Frame) -> None:
+        """Puts a frame on the screen."""
+        self.problem = ""
+        if frame.image is None:
+            self.psnr = frame.psnr
+            return
+        self.frame = frame
+        quality = PREVIEW_QUALITY if frame.job.quality == "preview" else FULL_QUALITY
+        self.client.scene.set_background_image(frame.image.numpy(), format="jpeg", jpeg_quality=quality)
+        self.client.flush()
+
+    def set_up(self, up: tuple[float, float, float]) -> None:
+        """Turns a scene without cameras: this direction of it is up from now on."""
+        self._space = view_space(self.source, up)
+        self.go_home()
+
+    def _stand_at(self, stand: Stand, fov: float) -> None:
+        camera = self.client.camera
+        with self.client.atomic():
+            camera.up_direction = stand.up
+            camera.position = stand.position
+            camera.look_at = stand.look_at
+            camera.fov = fov
+        self.client.flush()
+        self.look()
+
+    def _viewmat(self, index: int) -> np.ndarray:
+        return self.source.views[index].camera.viewmats[0].double().cpu().numpy()
+
+    def _send(self, request: Request) -> None:
+        self._request = request
+        self.pump.request(self.client.client_id, request, self._space)
