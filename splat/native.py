@@ -16,6 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from splat.errors import SplatError
+
 NAMES = {"win32": "splat_cpu.dll", "darwin": "libsplat_cpu.dylib"}
 PATH = Path(__file__).resolve().parent / "_native" / NAMES.get(sys.platform, "libsplat_cpu.so")
 BUILD = "`make native` in a clone, or `pip install --no-build-isolation .` beside an installed torch"
@@ -63,6 +65,17 @@ def describe() -> Native:
     except (ImportError, RuntimeError) as error:
         problem = str(error).splitlines()[0]
     return Native(path=PATH, isa=isa, threads=torch.get_num_threads(), problem=problem)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that "auto", "cpu" or "cuda" means: the CPU, since there are no CUDA kernels yet.
+
+    Raises:
+        SplatError: cuda was asked for.
+    """
+    if name == "cuda":
+        raise SplatError("--device cuda: this version of Splat has no CUDA kernels; leave --device out.")
+    return torch.device("cpu")
 
 
 def validate(op: str, **tensors: Tensor | None) -> None:

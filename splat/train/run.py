@@ -100,7 +100,9 @@ def train(
         trainer.restore(state)
     if not resume:
         _clear(folder)
-    _write_json(folder / "config.json", {"source": str(scene.source.resolve()), "config": config.to_dict()})
+    background = scene.background or (0.0, 0.0, 0.0)
+    facts = {"source": str(scene.source.resolve()), "background": background, "config": config.to_dict()}
+    _write_json(folder / "config.json", facts)
     _write_json(folder / "cameras.json", describe_cameras(scene))
     reason = trainer.run()
     write(trainer.gaussians().transform(torch.linalg.inv(scene.normalization)), folder / "scene.ply")
@@ -135,6 +137,12 @@ def load_config(folder: Path) -> TrainConfig:
 def load_source(folder: Path) -> Path:
     """The capture that a run was trained on."""
     return Path(_read_config(folder)["source"])
+
+
+def load_background(folder: Path) -> tuple[float, float, float]:
+    """What shows through the scene of a run: red, green, blue in [0, 1]."""
+    red, green, blue = _read_config(folder)["background"]
+    return red, green, blue
 
 
 def describe_cameras(scene: Scene) -> dict[str, Any]:
@@ -200,7 +208,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        content["config"], content["source"]
+        content["config"], content["source"], content["background"]
     except OSError as error:
         raise SplatError(f"{path} cannot be read: {error.strerror or error}; give a run's folder") from error
     except (ValueError, KeyError, TypeError) as error:

@@ -17,6 +17,7 @@ from torch import Tensor
 from splat.errors import SplatError
 from splat.evaluate.metrics import evaluate_views
 from splat.gaussians import Gaussians
+from splat.native import pick_device
 from splat.ops.photometric import photometric_loss
 from splat.render import render
 from splat.train.config import TrainConfig
@@ -61,7 +62,7 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.lock = threading.RLock()
-        self.device = _device(config.device)
+        self.device = pick_device(config.device)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.schedule = Schedule(config, scene.extent)
         self.views = TrainingViews(scene, self.device, keep_alpha=config.background == "random")
@@ -276,12 +277,6 @@ class Trainer:
 def _identity(config: TrainConfig) -> str:
     """The settings that decide a run's result; what is written meanwhile, and how often, does not."""
     return json.dumps({name: value for name, value in config.to_dict().items() if name not in ("save", "device")})
-
-
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise SplatError("device cuda was asked for, but torch sees no CUDA device here; use --device cpu")
-    return torch.device("cpu" if name == "auto" else name)
 
 
 @torch.no_grad()
