@@ -35,7 +35,7 @@ SPLAT_HD float fma(float a, float b, float c) { return a * b + c; }
 SPLAT_HD double fma(double a, double b, double c) { return a * b + c; }
 #endif
 
-/// p 2^n, where n is the integer in the low bits of `shifted` = 1.5 * 2^23 + n. The result must be a normal number.
+/// p 2^n, where n is the integer in the low bits of `shifted` = kRoundingMagic + n. The result must be a normal number.
 SPLAT_HD float add_to_exponent(float p, float shifted) {
   uint32_t bits, n;
   memcpy(&bits, &p, sizeof(bits));
@@ -44,5 +44,33 @@ SPLAT_HD float add_to_exponent(float p, float shifted) {
   memcpy(&p, &bits, sizeof(p));
   return p;
 }
+
+/// 1.5 * 2^23: a sum of it and a smaller number has no bits left for a fraction, and ends in the nearest integer's bits.
+constexpr float kRoundingMagic = 12582912.0f;
+
+/// The nearest integer of |x| < 2^22, ties to even.
+template <class T>
+SPLAT_HD T nearest(T x) {
+  return (x + T(kRoundingMagic)) - T(kRoundingMagic);
+}
+
+/// x = mantissa(x) 2^exponent(x), mantissa in [1, 2), for positive normal x.
+SPLAT_HD float exponent(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof(bits));
+  return static_cast<float>(static_cast<int32_t>(bits >> 23) - 127);
+}
+SPLAT_HD float mantissa(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof(bits));
+  bits = (bits & 0x007fffffu) | 0x3f800000u;
+  memcpy(&x, &bits, sizeof(x));
+  return x;
+}
+
+/// x where the mask is set, 0 elsewhere.
+SPLAT_HD float keep(bool mask, float x) { return mask ? x : 0.0f; }
+/// -|x| where the mask is set, x elsewhere.
+SPLAT_HD float negative_where(bool mask, float x) { return mask ? -abs(x) : x; }
 
 SPLAT_END

@@ -92,6 +92,16 @@ struct simd {
     memcpy(&p.v, &bits, sizeof(bits));
     return p;
   }
+  friend simd exponent(simd x) {
+    for (int i = 0; i < W; ++i) x.v[i] = exponent(x.v[i]);
+    return x;
+  }
+  friend simd mantissa(simd x) {
+    for (int i = 0; i < W; ++i) x.v[i] = mantissa(x.v[i]);
+    return x;
+  }
+  friend simd keep(mask m, simd x) { return of(m.v ? x.v : native{}); }
+  friend simd negative_where(mask m, simd x) { return of(m.v ? -abs(x).v : x.v); }
 };
 #else
 template <class T, int W> struct simd_mask;
@@ -119,6 +129,15 @@ template <class T, int W> inline simd<T, W>& operator*=(simd<T, W>& a, simd<T, W
 
 template <class T, int W> inline bool any(simd_mask<T, W> m) { return m.bits() != 0; }
 template <class T, int W> inline bool all(simd_mask<T, W> m) { return m.bits() == (1u << W) - 1; }
+
+/// Asks for the cache line at an address that will be read soon; any address is allowed.
+inline void prefetch(const void* address) {
+#if defined(__GNUC__)
+  __builtin_prefetch(address);
+#elif defined(_M_X64)
+  _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T0);
+#endif
+}
 
 /// The lane numbers 0, 1, ... W - 1.
 template <class V>

@@ -3,7 +3,16 @@
 #pragma once
 
 #if defined(__SSE2__) || defined(_M_X64)
+// gcc 12 takes the deliberately undefined operand of its own AVX-512 intrinsics for a mistake of ours.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
+#else
+#include <immintrin.h>
+#endif
 
 SPLAT_BEGIN
 
@@ -46,10 +55,23 @@ struct simd<float, 4> {
   friend simd max(simd a, simd b) { return _mm_max_ps(a.v, b.v); }
   friend simd abs(simd a) { return _mm_andnot_ps(_mm_set1_ps(-0.0f), a.v); }
   friend simd sqrt(simd a) { return _mm_sqrt_ps(a.v); }
+#if defined(__FMA__)
+  friend simd fma(simd a, simd b, simd c) { return _mm_fmadd_ps(a.v, b.v, c.v); }
+#else
   friend simd fma(simd a, simd b, simd c) { return _mm_add_ps(_mm_mul_ps(a.v, b.v), c.v); }
+#endif
   friend simd add_to_exponent(simd p, simd shifted) {
     return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(p.v), _mm_slli_epi32(_mm_castps_si128(shifted.v), 23)));
   }
+  friend simd exponent(simd x) {
+    return _mm_sub_ps(_mm_cvtepi32_ps(_mm_srli_epi32(_mm_castps_si128(x.v), 23)), _mm_set1_ps(127.0f));
+  }
+  friend simd mantissa(simd x) {
+    const __m128 fraction = _mm_castsi128_ps(_mm_set1_epi32(0x007fffff));
+    return _mm_or_ps(_mm_and_ps(x.v, fraction), _mm_set1_ps(1.0f));
+  }
+  friend simd keep(mask m, simd x) { return _mm_and_ps(m.v, x.v); }
+  friend simd negative_where(mask m, simd x) { return _mm_or_ps(x.v, _mm_and_ps(m.v, _mm_set1_ps(-0.0f))); }
 };
 
 // MSVC's /arch:AVX2 turns FMA on without defining __FMA__.
@@ -98,6 +120,17 @@ struct simd<float, 8> {
     return _mm256_castsi256_ps(
         _mm256_add_epi32(_mm256_castps_si256(p.v), _mm256_slli_epi32(_mm256_castps_si256(shifted.v), 23)));
   }
+  friend simd exponent(simd x) {
+    return _mm256_sub_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32(_mm256_castps_si256(x.v), 23)), _mm256_set1_ps(127.0f));
+  }
+  friend simd mantissa(simd x) {
+    const __m256 fraction = _mm256_castsi256_ps(_mm256_set1_epi32(0x007fffff));
+    return _mm256_or_ps(_mm256_and_ps(x.v, fraction), _mm256_set1_ps(1.0f));
+  }
+  friend simd keep(mask m, simd x) { return _mm256_and_ps(m.v, x.v); }
+  friend simd negative_where(mask m, simd x) {
+    return _mm256_or_ps(x.v, _mm256_and_ps(m.v, _mm256_set1_ps(-0.0f)));
+  }
 };
 #endif  // AVX2
 
@@ -140,12 +173,17 @@ struct simd<float, 16> {
   friend simd min(simd a, simd b) { return _mm512_min_ps(a.v, b.v); }
   friend simd max(simd a, simd b) { return _mm512_max_ps(a.v, b.v); }
   friend simd abs(simd a) { return _mm512_andnot_ps(_mm512_set1_ps(-0.0f), a.v); }
-  friend simd sqrt(simd a) { return _mm512_sqrt_ps(a.v); }
+  // The masked form: gcc 12 warns of the plain one (its bug 105593), and makes the same instruction of both.
+  friend simd sqrt(simd a) { return _mm512_maskz_sqrt_ps(static_cast<__mmask16>(-1), a.v); }
   friend simd fma(simd a, simd b, simd c) { return _mm512_fmadd_ps(a.v, b.v, c.v); }
   friend simd add_to_exponent(simd p, simd shifted) {
     return _mm512_castsi512_ps(
         _mm512_add_epi32(_mm512_castps_si512(p.v), _mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23)));
   }
+  friend simd exponent(simd x) { return _mm512_getexp_ps(x.v); }
+  friend simd mantissa(simd x) { return _mm512_getmant_ps(x.v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src); }
+  friend simd keep(mask m, simd x) { return _mm512_maskz_mov_ps(m.v, x.v); }
+  friend simd negative_where(mask m, simd x) { return _mm512_mask_or_ps(x.v, m.v, x.v, _mm512_set1_ps(-0.0f)); }
 };
 #endif  // AVX-512
 

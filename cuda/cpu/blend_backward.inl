@@ -1,0 +1,190 @@
+// The gradient of compositing one tile, front to back like forward: with the final colour known, what lies behind a
+// Gaussian is the rest of it. Per instance the sums over the tile's pixels go to a place of their own, and a second
+// kernel adds up each Gaussian's in their fixed order: no atomics, and the same bits for any number of threads.
+#include "cpu/blend_tile.h"
+
+SPLAT_BEGIN
+namespace {
+
+/// The pixels of a tile during backward, one plane after another.
+struct Pixels {
+  float* transmittance;  // [kTilePixels] as in forward
+  float* rest;           // [kTilePixels] g . (final colour - colour so far) + T_final v_T, background included
+  float* v_colour;       // [D, kTilePixels] g = d(loss)/d(pixel colour)
+};
+
+/// Planes of pixels, and one vector a channel for the gradient of an instance's colour.
+int64_t scratch(int64_t channels) { return kTilePixels * (2 + channels) + V::width * channels; }
+
+void load_pixels(const BlendBackward& p, const TileFrame& frame, const Pixels& pixels) {
+  const int channels = p.in.channels;
+  for (int i = 0; i < kTilePixels; ++i) {
+    const bool contained = frame.contains(i);
+    const int64_t pixel = contained ? frame.pixel(i) : 0;
+    pixels.transmittance[i] = contained ? 1.0f : -1.0f;
+    float rest = contained ? p.transmittances[pixel] * p.v_transmittances[pixel] : 0.0f;
+    for (int d = 0; d < channels; ++d) {
+      const float g = contained ? p.v_image[pixel * channels + d] : 0.0f;
+      pixels.v_colour[d * kTilePixels + i] = g;
+      rest = fma(g, p.image[pixel * channels + d], rest);
+    }
+    pixels.rest[i] = rest;
+  }
+}
+
+/// d(loss)/d(background) = sum over the tile's pixels of T g.
+void background_share(const BlendBackward& p, int64_t tile, const TileFrame& frame, const Pixels& pixels) {
+  for (int d = 0; d < p.in.channels; ++d) {
+    float share = 0.0f;
+    for (int i = 0; i < kTilePixels; ++i) {
+      if (!frame.contains(i)) continue;
+      share = fma(p.transmittances[frame.pixel(i)], pixels.v_colour[d * kTilePixels + i], share);
+    }
+    p.v_background[tile * p.in.channels + d] = share;
+  }
+}
+
+/// One instance over the blocks where forward found it visible; its sums go to `row`.
+template <int D, bool ABSGRAD>
+void instance(const Splat2d<V>& splat, const float* colour, int channels, uint64_t mask, const Pixels& pixels,
+              float* colour_sums, float* row) {
+  SigmaMoments<V> moments{V(0.0f), V(0.0f), V(0.0f), V(0.0f), V(0.0f), V(0.0f)};
+  V abs_x(0.0f), abs_y(0.0f);
+  V fixed_sums[D ? D : 1];
+  for (int d = 0; d < D; ++d) fixed_sums[d] = V(0.0f);
+  if (!D) {
+    for (int d = 0; d < channels; ++d) V(0.0f).store(colour_sums + d * V::width);
+  }
+  for (; mask; mask &= mask - 1) {
+    const int i = lowest_bit(mask) * V::width;
+    const Coverage<V> cover = coverage(splat, V::load(kLayout.x + i), V::load(kLayout.y + i));
+    const V transmittance = V::load(pixels.transmittance + i);
+    const Blend<V> step = blend(cover, transmittance);
+    step.next.store(pixels.transmittance + i);
+    V along(0.0f);
+    for (int d = 0; d < channels; ++d) {
+      const V g = V::load(pixels.v_colour + d * kTilePixels + i);
+      along = fma(g, V(colour[d]), along);
+      if (D) {
+        fixed_sums[d] = fma(step.weight, g, fixed_sums[d]);
+      } else {
+        fma(step.weight, g, V::load(colour_sums + d * V::width)).store(colour_sums + d * V::width);
+      }
+    }
+    const V rest = fma(-step.weight, along, V::load(pixels.rest + i));
+    rest.store(pixels.rest + i);
+    const V v_sigma = sigma_vjp(cover, step, transmittance, along, rest);
+    accumulate(moments, v_sigma, cover.dx, cover.dy);
+    if (ABSGRAD) {
+      const V two(2.0f);
+      abs_x += abs(v_sigma * fma(two * splat.half_a, cover.dx, splat.b * cover.dy));
+      abs_y += abs(v_sigma * fma(splat.b, cover.dx, two * splat.half_c * cover.dy));
+    }
+  }
+  row[0] = sum(moments.one);
+  row[1] = sum(moments.x);
+  row[2] = sum(moments.y);
+  row[3] = sum(moments.xx);
+  row[4] = sum(moments.xy);
+  row[5] = sum(moments.yy);
+  for (int d = 0; d < channels; ++d) row[6 + d] = sum(D ? fixed_sums[d] : V::load(colour_sums + d * V::width));
+  if (ABSGRAD) {
+    row[6 + channels] = sum(abs_x);
+    row[7 + channels] = sum(abs_y);
+  }
+}
+
+template <int D, bool ABSGRAD>
+void instances(const BlendBackward& p, int64_t tile, const TileFrame& frame, const Pixels& pixels,
+               float* colour_sums) {
+  const int channels = D ? D : p.in.channels;
+  const int64_t row = blend_row(channels, ABSGRAD);
+  const int64_t last = p.in.offsets[tile + 1];
+  Batch batch;
+  for (int64_t first = p.in.offsets[tile]; first < last; first += batch.size) {
+    batch.fetch(p.in, frame, first, last);
+    for (int i = 0; i < batch.size; ++i) {
+      const uint64_t mask = static_cast<uint64_t>(p.blocks[first + i]);
+      float* sums = p.sums + p.slots[first + i] * row;
+      if (mask) {
+        instance<D, ABSGRAD>(batch.splat(i), batch.colour[i], channels, mask, pixels, colour_sums, sums);
+      } else {
+        for (int64_t j = 0; j < row; ++j) sums[j] = 0.0f;
+      }
+    }
+  }
+}
+
+template <bool ABSGRAD>
+void instances_by_channels(const BlendBackward& p, int64_t tile, const TileFrame& frame, const Pixels& pixels,
+                           float* colour_sums) {
+  switch (p.in.channels) {
+    case 1:
+      return instances<1, ABSGRAD>(p, tile, frame, pixels, colour_sums);
+    case 3:
+      return instances<3, ABSGRAD>(p, tile, frame, pixels, colour_sums);
+    case 4:
+      return instances<4, ABSGRAD>(p, tile, frame, pixels, colour_sums);
+    default:
+      return instances<0, ABSGRAD>(p, tile, frame, pixels, colour_sums);
+  }
+}
+
+void tile(const BlendBackward& p, int64_t index, float* memory) {
+  const TileFrame frame(p.in, index);
+  float* v_colour = memory + 2 * kTilePixels;
+  const Pixels pixels{memory, memory + kTilePixels, v_colour};
+  load_pixels(p, frame, pixels);
+  if (p.v_background) background_share(p, index, frame, pixels);
+  float* colour_sums = v_colour + p.in.channels * kTilePixels;
+  if (p.absgrad) {
+    instances_by_channels<true>(p, index, frame, pixels, colour_sums);
+  } else {
+    instances_by_channels<false>(p, index, frame, pixels, colour_sums);
+  }
+}
+
+/// Adds up the rows of each Gaussian's instances, and turns the moments into gradients.
+void gather(const BlendGather& p, int64_t begin, int64_t end) {
+  const int64_t row = blend_row(p.channels, p.v_absgrad != nullptr);
+  for (int64_t g = begin; g < end; ++g) {
+    SigmaMoments<float> moments{};
+    float abs_x = 0.0f, abs_y = 0.0f;
+    float* v_colour = p.v_colours + g * p.channels;
+    for (int d = 0; d < p.channels; ++d) v_colour[d] = 0.0f;
+    for (int64_t slot = p.gaussian_offsets[g]; slot < p.gaussian_offsets[g + 1]; ++slot) {
+      const float* sums = p.sums + slot * row;
+      moments.one += sums[0];
+      moments.x += sums[1];
+      moments.y += sums[2];
+      moments.xx += sums[3];
+      moments.xy += sums[4];
+      moments.yy += sums[5];
+      for (int d = 0; d < p.channels; ++d) v_colour[d] += sums[6 + d];
+      if (p.v_absgrad) {
+        abs_x += sums[6 + p.channels];
+        abs_y += sums[7 + p.channels];
+      }
+    }
+    const float* conic = p.conics + 3 * g;
+    // A culled Gaussian has opacity 0 and no instances.
+    const float opacity = p.opacities[g] > 0.0f ? p.opacities[g] : 1.0f;
+    const Splat2dGradient<float> v = splat2d_vjp(moments, conic[0], conic[1], conic[2], opacity);
+    p.v_means2d[2 * g] = v.x;
+    p.v_means2d[2 * g + 1] = v.y;
+    p.v_conics[3 * g] = v.a;
+    p.v_conics[3 * g + 1] = v.b;
+    p.v_conics[3 * g + 2] = v.c;
+    p.v_opacities[g] = v.opacity;
+    if (p.v_absgrad) {
+      p.v_absgrad[2 * g] = abs_x;
+      p.v_absgrad[2 * g + 1] = abs_y;
+    }
+  }
+}
+
+}  // namespace
+
+BlendBackwardKernels blend_backward_kernels() { return {scratch, tile, gather}; }
+
+SPLAT_END
