@@ -93,8 +93,8 @@ def _rotation_between(a: Array, b: Array) -> Array:
     cos = float(a @ b)
     cross: Array = np.cross(a, b)
     if cos < -1 + 1e-9:  # Opposite: half a turn about any axis across them.
-        axis = np.cross(a, np.eye(3)[np.abs(a).argmin()])
+        axis = np.cross(a, np.eye(3)[int(np.abs(a).argmin())])
         axis /= np.linalg.norm(axis)
-        return 2 * np.outer(axis, axis) - np.eye(3)
+        return np.asarray(2 * np.outer(axis, axis) - np.eye(3), np.float64)
     skew: Array = np.array([[0, -cross[2], cross[1]], [cross[2], 0, -cross[0]], [-cross[1], cross[0], 0]])
     return np.eye(3) + skew + skew @ skew / (1 + cos)
