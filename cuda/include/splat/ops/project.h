@@ -1,0 +1,70 @@
+// What the projection kernels take. C cameras, N Gaussians, K SH coefficients.
+//
+// A Gaussian is visible to a camera when it lies between near and far, reaches kAlphaMin somewhere on the image, and
+// everything computed from it is finite. This is the pipeline's only visibility test: what is culled here has zeros in
+// every output and in every gradient, and later ops recognise it by extents = 0.
+#pragma once
+
+#include <cstdint>
+
+namespace splat {
+
+struct ProjectParams {
+  int64_t cameras = 0, count = 0, sh_coefficients = 0;  // C, N, K
+  const float* means = nullptr;                         // [N, 3]
+  const float* quats = nullptr;                         // [N, 4] wxyz
+  const float* log_scales = nullptr;                    // [N, 3]
+  const float* opacity_logits = nullptr;                // [N]
+  const float* sh = nullptr;                            // [N, K, 3]
+  const float* viewmats = nullptr;                      // [C, 4, 4]
+  const float* Ks = nullptr;                            // [C, 3, 3]
+  float width = 0, height = 0, near_plane = 0, far_plane = 0, eps2d = 0;
+  int sh_degree = -1;                                   // -1: no colours
+  int camera_model = 0;                                 // CameraModel
+  bool compensate = false;
+};
+
+struct ProjectOutputs {
+  float* means2d = nullptr;    // [C, N, 2]
+  float* depths = nullptr;     // [C, N]
+  float* conics = nullptr;     // [C, N, 3]
+  float* opacities = nullptr;  // [C, N]
+  float* extents = nullptr;    // [C, N, 2]
+  float* colours = nullptr;    // [C, N, 3], or null without colours
+};
+
+/// Cotangents of the outputs, and two outputs: which are visible, and which colours were clamped at 0.
+struct ProjectCotangents {
+  const float* extents = nullptr;      // [C, N, 2]
+  const float* colours = nullptr;      // [C, N, 3], or null without colours
+  const float* v_means2d = nullptr;    // [C, N, 2]
+  const float* v_depths = nullptr;     // [C, N]
+  const float* v_conics = nullptr;     // [C, N, 3]
+  const float* v_opacities = nullptr;  // [C, N]
+  const float* v_colours = nullptr;    // [C, N, 3], or null without colours
+};
+
+struct ProjectGradients {
+  float* v_means = nullptr;           // [N, 3]
+  float* v_quats = nullptr;           // [N, 4]
+  float* v_log_scales = nullptr;      // [N, 3]
+  float* v_opacity_logits = nullptr;  // [N]
+  float* v_sh = nullptr;              // [N, K, 3]
+};
+
+/// Gaussians of one call of a kernel, at most: small enough for the candidates to stay in the first cache, and the unit
+/// in which the viewmats' gradient is summed, hence the same for any number of threads.
+constexpr int64_t kProjectBlock = 512;
+
+/// Length of one camera's pose sums: dL/dR by rows, then dL/dt.
+constexpr int kPoseSums = 12;
+
+/// Writes all outputs of Gaussians [begin, end), for every camera.
+using ProjectForward = void (*)(const ProjectParams&, const ProjectOutputs&, int64_t begin, int64_t end);
+
+/// Writes all gradients of Gaussians [begin, end), summed over cameras. pose_sums [C, kPoseSums] receives these
+/// Gaussians' share of the viewmats' gradient; null if it is not wanted.
+using ProjectBackward = void (*)(const ProjectParams&, const ProjectCotangents&, const ProjectGradients&,
+                                 float* pose_sums, int64_t begin, int64_t end);
+
+}  // namespace splat
