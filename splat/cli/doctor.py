@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import splat
+from splat.cli.browser import has_screen
 from splat.cli.needs import EXTRAS, install_line, missing
 from splat.cli.output import reporting
 
@@ -152,8 +153,7 @@ def _ffmpeg() -> Check:
 def _browser() -> Check:
     import webbrowser
 
-    screen = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if not screen:
+    if not has_screen():
         advice = "The viewer's address still opens from elsewhere: ssh -L 8080:127.0.0.1:8080 THIS_MACHINE"
         return Check("browser", "absent", "no screen here, so none is opened for you", advice)
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from splat.cli.options import parse
+from splat.cli.options import Device, parse
 from splat.cli.output import reporting, track, warn
 from splat.cli.runs import METRICS, REPORT, read_scene, run_folder
 
@@ -31,7 +31,7 @@ Split = Literal["test", "train", "all"]
 @dataclass
 class Eval:
     """Compares a run's renders with its held-out photos: PSNR, SSIM, and LPIPS where its weights are on this machine.
-    Writes RUN/report.html: scores of each view, the worst and the best as photo, render and error, and the run's curves.
+    Writes RUN/report.html: each view's scores, the worst and the best as photo, render and error, the run's curves.
     """
 
     run: Annotated[Path, tyro.conf.Positional]
@@ -40,6 +40,8 @@ class Eval:
     """Where the capture is now, if it has been moved since the training."""
     split: Split = "test"
     """Photos to compare with: held out (test), trained on (train), or all."""
+    device: Device = "auto"
+    """Where to render."""
     json: bool = False
     """Print one JSON object: psnr (dB), ssim, lpips, views (how many), gaussians, seconds (of this evaluation),
     train_seconds, report, per_view."""
@@ -85,7 +87,7 @@ def evaluate_run(options: Eval) -> dict[str, Any]:
     indices = {"test": scene.test, "train": scene.train, "all": list(range(len(scene.views)))}[options.split]
     if not indices:
         raise SplatError(f"{folder} has no {options.split} photos: choose others with --split.")
-    gaussians = read_scene(folder)[1].transform(scene.normalization)
+    gaussians = read_scene(folder, options.device)[1].transform(scene.normalization)
     lpips, lpips_note = lpips_metric(gaussians.device)
     views = evaluate_views(
         gaussians,

@@ -7,12 +7,13 @@ import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from splat.errors import SplatError
 from splat.files import atomic
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
 _FRAME = re.compile(r"\d{5}\.png")
@@ -33,10 +34,10 @@ def is_video(output: Path) -> bool:
 
 def to_uint8(image: Tensor) -> Tensor:
     """[H, W, 3] in [0, 1] to bytes, rounded."""
-    return (image.detach().clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu()
+    return (image.detach().clamp(0, 1) * 255 + 0.5).byte().cpu()
 
 
-def write_video(frames: Iterable[Tensor], output: Path, fps: float, width: int, height: int) -> None:
+def write_video(frames: Iterable[Tensor], output: Path, fps: int, width: int, height: int) -> None:
     """Encodes [H, W, 3] images in [0, 1], all of one size, width and height even.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -13,8 +14,6 @@ from splat.cli.output import reporting, size
 from splat.cli.runs import scene_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
     from splat.gaussians import Gaussians

@@ -30,6 +30,6 @@ def parse(
         prog=f"splat {command}",
         description=f"{kind.__doc__}\n\nExamples:\n{examples}",
         args=list(arguments),
-        **({} if default is None else {"default": default}),
+        default=tyro.MISSING_NONPROP if default is None else default,
         config=(tyro.conf.FlagCreatePairsOff,),
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 
 from splat.cameras import Cameras, intrinsics, look_at, orbit
-from splat.cli.runs import CAMERAS, read_cameras
+from splat.cli.runs import CAMERAS
 from splat.errors import SplatError
+from splat.formats.cameras import NamedCamera, read_cameras
 from splat.gaussians import Gaussians
 
 #: Size and vertical field of view (radians) of pictures of a file that comes without cameras.
@@ -46,7 +47,7 @@ def camera_path(name: str, scene: Path, gaussians: Gaussians, frames: int) -> li
     return chosen
 
 
-def views_of(views: list, split: str) -> list[Cameras]:
+def views_of(views: list[NamedCamera], split: str) -> list[Cameras]:
     """The cameras of one split, or of all for an empty one."""
     return [view.camera for view in views if not split or view.split == split]
 

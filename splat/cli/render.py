@@ -12,7 +12,7 @@ from typing import Annotated
 import tyro
 
 from splat.cli.frames import is_video, write_folder, write_video
-from splat.cli.options import Antialias, Output, parse
+from splat.cli.options import Antialias, Device, Output, parse
 from splat.cli.output import reporting, track
 
 EXAMPLES = """\
@@ -35,7 +35,7 @@ class Render:
     looks like a run's cameras.json."""
     frames: int = 120
     """Pictures on the orbit."""
-    fps: float = 30.0
+    fps: int = 30
     """Pictures a second of a video."""
     downscale: float = 1.0
     """Factor by which the pictures' sides are divided."""
@@ -43,6 +43,8 @@ class Render:
     """Screen-space filter; the run's own if not given, classic for a scene file."""
     background: tuple[float, float, float] | None = None
     """What shows through: red green blue in [0, 1]; the run's own if not given, black for a scene file."""
+    device: Device = "auto"
+    """Where to render."""
     json: bool = False
     """Print one JSON object about what was written."""
 
@@ -61,10 +63,9 @@ def look(options: Render) -> tuple[str, tuple[float, float, float]]:
     """The filter and the background: as asked, else as the run was trained, else classic over black."""
     antialias, background = options.antialias, options.background
     if options.scene.is_dir():
-        from splat.train.run import load_config
+        from splat.train.run import load_background, load_config
 
-        config = load_config(options.scene)
-        return antialias or config.antialias, background or config.background_rgb
+        return antialias or load_config(options.scene).antialias, background or load_background(options.scene)
     return antialias or "classic", background or (0.0, 0.0, 0.0)
 
 
@@ -81,10 +82,10 @@ def render_path(options: Render) -> tuple[int, tuple[int, int]]:
     from splat.errors import SplatError
     from splat.render import render
 
-    if options.frames < 1 or not options.fps > 0 or not options.downscale > 0:
+    if options.frames < 1 or options.fps < 1 or not options.downscale > 0:
         raise SplatError("--frames, --fps and --downscale must be above 0.")
     video = is_video(options.output)
-    file, gaussians = read_scene(options.scene)
+    file, gaussians = read_scene(options.scene, options.device)
     antialias, background = look(options)
     cameras = camera_path(options.path, options.scene, gaussians, options.frames)
     sizes = Counter((camera.width, camera.height) for camera in cameras)
@@ -92,12 +93,11 @@ def render_path(options: Render) -> tuple[int, tuple[int, int]]:
         raise SplatError(f"The views of {options.path} have {len(sizes)} sizes: give -o a folder, not a video.")
     # Video encoders halve the colours' resolution, so a frame has even sides.
     step = 2 if video else 1
-    cameras = [
-        camera.resized(
-            *(max(step, round(side / options.downscale / step) * step) for side in (camera.width, camera.height))
-        )
-        for camera in cameras
-    ]
+
+    def shrunk(side: int) -> int:
+        return max(step, round(side / options.downscale / step) * step)
+
+    cameras = [camera.resized(shrunk(camera.width), shrunk(camera.height)) for camera in cameras]
 
     def pictures() -> Iterator[torch.Tensor]:
         for camera in track(cameras, f"render {file.name}", len(cameras)):

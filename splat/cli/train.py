@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from splat.cli.browser import announce, wait_for_interrupt
 from splat.cli.main import STOPPED
 from splat.cli.needs import require
 from splat.cli.options import Output, parse
-from splat.cli.output import reporting, say, warn
+from splat.cli.output import reporting, warn
 from splat.cli.runs import SCENE, read_scene
 from splat.train.config import DataConfig, TrainConfig
 
@@ -44,7 +45,7 @@ class Train:
     """
 
     source: Annotated[Path, tyro.conf.Positional]
-    """Folder of photos, a video, or a capture: COLMAP's images/ and sparse/0/, transforms.json, transforms_train.json."""
+    """Folder of photos, a video, or a capture: COLMAP's images/ and sparse/0/, or a transforms.json."""
     output: Output
     """The run's folder."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
@@ -55,8 +56,8 @@ class Train:
     """Replace the run in OUTPUT."""
     view: bool = False
     """Show the scene in the browser while it trains, and afterwards until Ctrl-C."""
-    port: int = 8080
-    """Port of the viewer, on 127.0.0.1."""
+    port: int | None = None
+    """Port of the viewer on 127.0.0.1; 8080 or the next free one if not given."""
     close_when_done: bool = False
     """With --view: end when training ends."""
     json: bool = False
@@ -104,21 +105,20 @@ def train_scene(options: Train, scene: Scene, report: Any) -> int:
     listeners: list[Listener] = [ProgressBar(options.output)]
     viewer = None
     if options.view:
-        from splat.viewer import LiveViewer
+        from splat.viewer.server import LiveViewer
 
-        viewer = LiveViewer(port=options.port)
+        viewer = LiveViewer(port=options.port, announce=announce)
         listeners.append(viewer)
     run = train(
         scene, options.output, options.config, listeners=listeners, resume=options.resume, overwrite=options.overwrite
     )
     values = summary(options, run, scene)
     report(values, as_text(values))
-    if run.reason != "done":
-        return STOPPED
-    if viewer is not None and not options.close_when_done:
-        say("The viewer stays open until Ctrl-C.")
-        viewer.wait()
-    return 0
+    if viewer is not None:
+        if run.reason == "done" and not options.close_when_done:
+            wait_for_interrupt("The viewer stays open until Ctrl-C.")
+        viewer.close()
+    return 0 if run.reason == "done" else STOPPED
 
 
 def summary(options: Train, run: Run, scene: Scene) -> dict[str, Any]:

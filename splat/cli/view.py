@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from splat.cli.browser import announce
 from splat.cli.options import Device, parse
 
 EXAMPLES = """\
@@ -22,11 +23,18 @@ class View:
 
     scene: Annotated[Path, tyro.conf.Positional]
     """Run's folder or scene file."""
-    port: int = 8080
-    """Port on 127.0.0.1."""
+    host: str = "127.0.0.1"
+    """Address to listen on. Any other than this lets the network knock; the link's token still keeps it out."""
+    port: int | None = None
+    """Port; 8080 or the next free one if not given."""
     device: Device = "auto"
     """Where to render."""
 
 
 def main(arguments: Sequence[str]) -> None:
     options = parse(View, "view", arguments, EXAMPLES)
+    from splat.native import pick_device
+    from splat.viewer.server import view
+
+    device = str(pick_device(options.device))
+    view(options.scene, host=options.host, port=options.port, device=device, announce=announce)

@@ -41,7 +41,7 @@ def curves_svg(entries: list[dict[str, Any]]) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    style = {"svg.fonttype": "none", "svg.hashsalt": "splat", "font.family": "sans-serif", "font.size": 11}
+    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "splat", "font.family": "sans-serif", "font.size": 11}
     style |= dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK)
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(11, 3.2), layout="constrained")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,9 +31,7 @@ def lpips_metric(device: torch.device) -> tuple[Callable[[Tensor, Tensor], float
     weights = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS
     if not weights.exists():
         return None, f"left out: no AlexNet weights at {weights}"
-    import lpips
-
-    network = lpips.LPIPS(net=NET, verbose=False).to(device).eval()
+    network = import_module("lpips").LPIPS(net=NET, verbose=False).to(device).eval()
 
     def distance(rendered: Tensor, target: Tensor) -> float:
         first, second = (image.permute(2, 0, 1)[None].clamp(0, 1) for image in (rendered, target))

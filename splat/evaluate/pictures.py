@@ -27,7 +27,7 @@ def jpeg(image: Tensor) -> str:
     """A data URL of an [H, W, 3] image in [0, 1], shrunk so that no side is above MAX_SIDE pixels."""
     from PIL import Image
 
-    picture = Image.fromarray((image.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy())
+    picture = Image.fromarray((image.clamp(0, 1) * 255 + 0.5).byte().cpu().numpy())
     picture.thumbnail((MAX_SIDE, MAX_SIDE))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=85)
