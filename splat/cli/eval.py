@@ -145,14 +145,14 @@ def write_run_report(
         "SH degree": str(gaussians.sh_degree),
         "steps": f"{last.get('step', config.iterations):,} of {config.iterations:,}",
         "training": "" if seconds is None else f"{seconds / 60:.1f} min",
-        "photos": f"{len(scene.train)} + {len(scene.test)} held out",
+        "photos trained on": str(len(scene.train)),
         "size": " ".join(f"{width}×{height}" for width, height in sorted(sizes)[:3]) + ("…" if len(sizes) > 3 else ""),
         "filter": config.antialias,
         "seed": str(config.seed),
     }
     page = folder / REPORT
     evaluation = Evaluation(
-        title=str(folder),
+        title=folder.resolve().name,
         facts={label: value for label, value in facts.items() if value},
         views=views,
         indices=indices,

@@ -27,8 +27,8 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def curves_svg(entries: list[dict[str, Any]]) -> str:
-    """Loss, PSNR and number of Gaussians over the steps as an inline SVG element; empty without entries.
+def curves(entries: list[dict[str, Any]]) -> list[str]:
+    """Loss, PSNR and number of Gaussians over the steps, an inline SVG element each; none without entries.
 
     Args:
         entries: what `read_metrics` gave: "step" lines, drawn as lines, and "eval" lines, drawn as dots.
@@ -36,30 +36,34 @@ def curves_svg(entries: list[dict[str, Any]]) -> str:
     steps = [entry for entry in entries if entry.get("kind") == "step"]
     evaluations = [entry for entry in entries if entry.get("kind") == "eval"]
     if not steps:
-        return ""
+        return []
+    titles = {"loss": "training loss", "psnr": "PSNR, dB (dots: held-out photos)", "gaussians": "Gaussians"}
+    return [_curve(key, title, steps, evaluations if key == "psnr" else []) for key, title in titles.items()]
+
+
+def _curve(key: str, title: str, line: list[dict[str, Any]], dots: list[dict[str, Any]]) -> str:
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "splat", "font.family": "sans-serif", "font.size": 11}
+    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": key, "font.family": "sans-serif", "font.size": 12}
     style |= dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK)
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(11, 3.2), layout="constrained")
+        figure = Figure(figsize=(5, 3.2), layout="constrained")
         figure.patch.set_alpha(0)
-        titles = {"loss": "training loss", "psnr": "PSNR, dB (dots: held-out photos)", "gaussians": "Gaussians"}
-        for axes, (key, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
-            axes.patch.set_alpha(0)
-            axes.plot([e["step"] for e in steps], [e[key] for e in steps], color=_LINE, linewidth=1.2)
-            if key == "psnr":
-                axes.plot([e["step"] for e in evaluations], [e[key] for e in evaluations], "o", color=_DOTS)
-            if key == "loss":
-                axes.set_yscale("log")
-            axes.set_title(title, fontsize=11)
-            axes.set_xlabel("step")
-            axes.grid(alpha=0.25)
-            axes.spines[["top", "right"]].set_visible(False)
+        axes = figure.subplots()
+        axes.patch.set_alpha(0)
+        axes.plot([entry["step"] for entry in line], [entry[key] for entry in line], color=_LINE, linewidth=1.3)
+        axes.plot([entry["step"] for entry in dots], [entry[key] for entry in dots], "o", color=_DOTS)
+        if key == "loss":
+            axes.set_yscale("log")
+        axes.set_title(title, fontsize=12)
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
         buffer = io.StringIO()
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
-    svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
-    svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt" ', "", svg, count=1)
+    svg = buffer.getvalue()
+    # Without a size of its own the picture fills its column.
+    svg = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"', "", svg[svg.index("<svg") :], count=1)
     return svg.replace(_INK, "currentColor")

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from splat.datasets.scene import Scene
-from splat.evaluate.curves import curves_svg, read_metrics
+from splat.evaluate.curves import curves, read_metrics
 from splat.evaluate.metrics import ViewMetrics, photo, render_view
 from splat.evaluate.pictures import ERROR_WHITE, error_map, jpeg
 from splat.files import atomic
@@ -88,7 +88,8 @@ def write_report(path: Path, evaluation: Evaluation, gaussians: Gaussians, scene
     """
     order = sorted(range(len(evaluation.views)), key=lambda position: evaluation.views[position].psnr)
     worst, best = order[:SHOWN], order[SHOWN:][::-1][:SHOWN]
-    parts = [_summary(evaluation), _section("How the run went", curves_svg(read_metrics(metrics)))]
+    drawn = "".join(f"<figure>{svg}</figure>" for svg in curves(read_metrics(metrics)))
+    parts = [_summary(evaluation), _section("How the run went", drawn and f'<div class="views">{drawn}</div>')]
     for title, positions in (("Worst views", worst), ("Best views", best)):
         rows = "".join(_pictures(evaluation, position, gaussians, scene) for position in positions)
         parts.append(_section(f"{title}: photo, render, error", rows))
