@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from splat.datasets.scene import Scene
 
 # Before anything imports splat.native: tests search every result of every op for NaN and infinity.
 os.environ.setdefault("SPLAT_VALIDATE", "1")
@@ -40,3 +44,19 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.fail(f"SPLAT_DATA is {folder}, which is no folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a made-up capture that trains in seconds; not to be written to."""
+    from made_up import write_capture
+
+    return write_capture(tmp_path_factory.mktemp("made_up") / "capture")
+
+
+@pytest.fixture
+def scene(capture: Path) -> Scene:
+    """The made-up capture, with two of its ten views held out."""
+    from splat.datasets.scene import open_scene
+
+    return open_scene(capture, test_every=5)

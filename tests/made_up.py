@@ -6,12 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from splat.cameras import Cameras, intrinsics, look_at
-from splat.datasets import open_scene
-from splat.datasets.scene import Scene
 from splat.gaussians import SH_C0, Gaussians
 from splat.render import render
 
@@ -69,14 +66,3 @@ def write_capture(folder: Path) -> Path:
         table[name] = generator.integers(0, 255, len(points))
     PlyData([PlyElement.describe(table, "vertex")]).write(str(folder / "points.ply"))
     return folder
-
-
-@pytest.fixture(scope="session")
-def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The capture's folder; not to be written to."""
-    return write_capture(tmp_path_factory.mktemp("made_up") / "capture")
-
-
-@pytest.fixture
-def scene(capture: Path) -> Scene:
-    return open_scene(capture, test_every=5)
