@@ -1,0 +1,122 @@
+"""Scenes that the benchmarks measure on: real points with made-up shapes, the same on every machine.
+
+Data is found under $SPLAT_DATA: garden_points/garden.npz (points, colours and cameras of a real capture) and, where it
+is there, the capture fox.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from splat.cameras import Cameras
+from splat.errors import SplatError
+from splat.gaussians import SH_C0, Gaussians
+from splat.render import render
+
+
+@dataclass(frozen=True)
+class BenchScene:
+    """One view of one scene.
+
+    Attributes:
+        target: [1, H, W, 3] uint8, a photo or what takes its place.
+        seen: Gaussians that the camera sees.
+    """
+
+    name: str
+    gaussians: Gaussians
+    camera: Cameras
+    target: Tensor
+    seen: int
+
+
+def data_folder() -> Path:
+    folder = os.environ.get("SPLAT_DATA", "")
+    if not (Path(folder) / "garden_points" / "garden.npz").is_file():
+        raise SplatError(
+            "SPLAT_DATA must name the folder with the benchmarks' data, garden_points/garden.npz in it; "
+            f"it is {folder!r}"
+        )
+    return Path(folder)
+
+
+def garden(count: int, width: int, height: int) -> BenchScene:
+    """`count` Gaussians at the points of a garden, seen by its first camera at another size."""
+    capture = np.load(data_folder() / "garden_points" / "garden.npz")
+    gaussians = _shaped(*_points(capture["means3d"], capture["colors"], count))
+    K = capture["Ks"][0] * (width / capture["width"])
+    K[0, 2], K[1, 2], K[2, 2] = width / 2, height / 2, 1
+    camera = Cameras(
+        torch.from_numpy(capture["viewmats"][:1]).float(), torch.from_numpy(K[None]).float(), width, height
+    )
+    return _with_target(f"garden-{_short(count)} {width}x{height}", gaussians, camera)
+
+
+def fox() -> BenchScene | None:
+    """The start of a training on the capture fox at half size, against one of its photos; None where it is absent."""
+    from splat.datasets import open_scene
+    from splat.train.config import TrainConfig
+    from splat.train.init import initial_gaussians
+
+    folder = data_folder() / "fox"
+    if not folder.is_dir():
+        return None
+    capture = open_scene(folder, downscale=2)
+    view = capture.train[0]
+    camera = capture.views[view].camera
+    gaussians = initial_gaussians(capture, TrainConfig(), torch.Generator().manual_seed(0))
+    seen = int(render(gaussians, camera).visible.sum())
+    name = f"fox {camera.width}x{camera.height}"
+    return BenchScene(name, gaussians, camera, capture.image(view)[None], seen)
+
+
+def _points(points: np.ndarray, colors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
+    """`count` of the points at random; above their number, whole copies and a random rest, jittered."""
+    random = np.random.default_rng(0)
+    copies, rest = divmod(count, len(points))
+    chosen = np.concatenate([np.tile(np.arange(len(points)), copies), random.permutation(len(points))[:rest]])
+    picked = points[chosen].astype(np.float64)
+    if copies:
+        nearest = _neighbour_distances(points.astype(np.float64), 1)[:, 0][chosen]
+        picked = picked + random.normal(size=picked.shape) * (0.5 * nearest)[:, None]
+    return picked, colors[chosen], random
+
+
+def _shaped(points: np.ndarray, colors: np.ndarray, random: np.random.Generator) -> Gaussians:
+    """Gaussians as a trained scene has them: of the points' spacing, flat, turned at random, SH degree 3."""
+    count = len(points)
+    spacing = np.sqrt((_neighbour_distances(points, 3) ** 2).mean(1))
+    log_scales = np.log(np.maximum(spacing, 1e-7))[:, None] + random.normal(0, 0.5, (count, 3)) - 0.35
+    log_scales[np.arange(count), random.integers(0, 3, count)] -= 1.2
+    quats = random.normal(size=(count, 4))
+    opacity_logits = random.normal(0, 2, count)
+    sh = random.normal(0, 0.05, (count, 16, 3))
+    sh[:, 0] = (colors / 255 - 0.5) / SH_C0
+    tensors = (points, quats, log_scales, opacity_logits, sh)
+    return Gaussians(*(torch.from_numpy(tensor.astype(np.float32)) for tensor in tensors))
+
+
+def _neighbour_distances(points: np.ndarray, neighbours: int) -> np.ndarray:
+    """[N, neighbours] distances to the nearest other points."""
+    from scipy.spatial import KDTree
+
+    distances, _ = KDTree(points).query(points, k=neighbours + 1, workers=-1)
+    return distances[:, 1:]
+
+
+def _with_target(name: str, gaussians: Gaussians, camera: Cameras) -> BenchScene:
+    """The target is the render with noise, so that loss and gradients are those of a scene half trained."""
+    rendering = render(gaussians, camera)
+    noise = 0.1 * torch.randn(rendering.rgb.shape, generator=torch.Generator().manual_seed(0))
+    target = ((rendering.rgb + noise).clamp(0, 1) * 255).to(torch.uint8)
+    return BenchScene(name, gaussians, camera, target, int(rendering.visible.sum()))
+
+
+def _short(count: int) -> str:
+    return f"{count // 1_000_000}m" if count % 1_000_000 == 0 else f"{count // 1000}k"
