@@ -220,13 +220,19 @@ class FrameScheduler:
             state.shown_generation, state.shown_at = job.generation, now
             return True
 
-    def failed(self, job: Job, now: float) -> None:
-        """Books a frame that could not be drawn; this browser waits, longer each time."""
+    def failed(self, job: Job, now: float) -> int:
+        """Books a frame that could not be drawn; this browser waits, longer each time.
+
+        Returns:
+            How many of its frames have failed in a row.
+        """
         with self._lock:
             state = self._clients.get(job.client)
-            if state is not None:
-                state.retry_at = now + min(RETRY_MOST, RETRY_FIRST * 2**state.failures)
-                state.failures += 1
+            if state is None:
+                return 1
+            state.retry_at = now + min(RETRY_MOST, RETRY_FIRST * 2**state.failures)
+            state.failures += 1
+            return state.failures
 
     def _job(self, client: int, generation: int, quality: Quality) -> Job:
         state = self._clients[client]

@@ -121,9 +121,9 @@ class Pump:
         try:
             frame = self._draw(job)
         except Exception as error:
-            self.scheduler.failed(job, time.monotonic())
-            # Our own sentences are for the user; anything else goes to the log with its trace.
-            if not isinstance(error, SplatError):
+            failures = self.scheduler.failed(job, time.monotonic())
+            # Our own sentences are for the user; anything else goes to the log with its trace, once.
+            if failures == 1 and not isinstance(error, SplatError):
                 log.exception("a frame could not be drawn")
             self._complain(job.client, str(error) or type(error).__name__)
             return True
@@ -167,7 +167,7 @@ class Pump:
                 rendering = render(
                     gaussians,
                     camera.to(gaussians.device),
-                    background=torch.tensor(background, device=gaussians.device),
+                    background=torch.tensor(background, dtype=torch.float32, device=gaussians.device),
                     antialias=self.source.antialias,
                     near=near,
                 )

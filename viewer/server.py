@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splat.train.listeners import EvalReport, Listener, StepReport
-from splat.viewer.camera import DEFAULT_FOV, Stand, covering_fov, overview
 from splat.viewer.gate import Gate, is_loopback, link, start_server, stop_server
 from splat.viewer.panels.cameras import CamerasPanel
 from splat.viewer.panels.train import TrainPanel
-from splat.viewer.panels.view import ViewPanel
+from splat.viewer.panels.view import StatusLine, ViewPanel
 from splat.viewer.pump import Frame, Pump
-from splat.viewer.session import Session, view_space
+from splat.viewer.session import Session, home_stand, view_space
 from splat.viewer.source import SceneSource, TrainingSource, open_source
 
 if TYPE_CHECKING:
@@ -82,25 +81,20 @@ class Viewer:
         server.gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False)
         server.gui.set_panel_label(self.source.title)
         server.gui.main_panel.dock_right()
-        stand, fov = self._start()
+        # Where a page opens, and where viser's own "Reset View" goes. The field of view depends on the window, so it is
+        # each session's: set here it would come in that one's way.
+        stand = home_stand(self.source, self._space)
         camera = server.initial_camera
-        camera.position, camera.look_at, camera.up, camera.fov = stand.position, stand.look_at, stand.up, fov
-
-    def _start(self) -> tuple[Stand, float]:
-        if not self.source.views:
-            return overview(), DEFAULT_FOV
-        camera = self.source.views[0].camera
-        return self._space.stand(camera.viewmats[0].double().cpu().numpy()), covering_fov(
-            camera, camera.width / camera.height
-        )
+        camera.position, camera.look_at, camera.up = stand.position, stand.look_at, stand.up
 
     def _join(self, client: viser.ClientHandle) -> None:
         session = Session(client, self._pump, self._space)
-        panels: list[Any] = [ViewPanel(session)]
-        if self.source.views:
-            panels.append(CamerasPanel(session))
+        panels: list[Any] = [StatusLine(session)]
         if isinstance(self.source, TrainingSource):
             panels.append(TrainPanel(session, self.source))
+        if self.source.views:
+            panels.append(CamerasPanel(session))
+        panels.append(ViewPanel(session))
         self._sessions[client.client_id] = session
         self._panels[client.client_id] = panels
 

@@ -25,9 +25,21 @@ DEFAULT_UP = (0.0, -1.0, 0.0)
 def view_space(source: SceneSource, up: tuple[float, float, float] = DEFAULT_UP) -> ViewSpace:
     """Where a browser sees a source from; up is for a source without cameras, the others know theirs."""
     if source.views:
-        return ViewSpace.of_cameras(np.stack([view.camera.viewmats[0].double().cpu().numpy() for view in source.views]))
+        return ViewSpace.of_cameras(np.stack([_viewmat(source, index) for index in range(len(source.views))]))
     means = source.with_gaussians(lambda gaussians: gaussians.means.double().cpu().numpy())
     return ViewSpace.of_points(means, up)
+
+
+def home_view(source: SceneSource) -> int | None:
+    """The photo to start at: the first that the scene was trained on."""
+    trained = (index for index, view in enumerate(source.views) if not view.held_out)
+    return next(trained, 0 if source.views else None)
+
+
+def home_stand(source: SceneSource, space: ViewSpace) -> Stand:
+    """Where a page opens: at the first training photo, or before the whole scene."""
+    home = home_view(source)
+    return overview() if home is None else space.stand(_viewmat(source, home))
 
 
 class Session:
@@ -42,7 +54,7 @@ class Session:
 
     def __init__(self, client: viser.ClientHandle, pump: Pump, space: ViewSpace) -> None:
         self.client, self.pump, self.source = client, pump, pump.source
-        self.view = 0 if self.source.views else None
+        self.view = home_view(self.source)
         self.frame: Frame | None = None
         self.psnr: float | None = None
         self.problem = ""
@@ -61,6 +73,11 @@ class Session:
         """Whether the camera stands where a photo was taken, so that the two can be compared."""
         return self._request.view is not None
 
+    @property
+    def has_room(self) -> bool:
+        """Whether controls fit beside the picture; on an upright phone they lie on it."""
+        return self.client.camera.aspect > 0.8
+
     def choose(self, **changes: Any) -> None:
         """Changes fields of the request other than the camera's."""
         with self._lock:
@@ -74,23 +91,28 @@ class Session:
             w, x, y, z = (round(float(value), 6) for value in camera.wxyz)
             px, py, pz = (round(float(value), 6) for value in camera.position)
             pose = Pose((w, x, y, z), (px, py, pz), round(float(camera.fov), 6))
-            at_photo = self.view is not None and self._space.is_at(pose, self._viewmat(self.view))
+            at_photo = self.view is not None and self._space.is_at(pose, _viewmat(self.source, self.view))
             width, height = max(1, camera.image_width), max(1, camera.image_height)
             view = self.view if at_photo else None
+            if view is not None:
+                # The window may have changed its shape; all of the photo is to stay in it.
+                camera.fov = covering_fov(self.source.views[view].camera, camera.aspect)
+                pose = replace(pose, fov=round(float(camera.fov), 6))
             self._send(replace(self._request, pose=pose, width=width, height=height, view=view))
 
     def go_home(self) -> None:
-        """The first photo, or a look at the whole scene."""
-        if self.view is None:
+        """Back to where the page opened."""
+        home = home_view(self.source)
+        if home is None:
             self._stand_at(overview(), DEFAULT_FOV)
         else:
-            self.go_to(0)
+            self.go_to(home)
 
     def go_to(self, index: int) -> None:
         """Stands where a photo was taken."""
         self.view, self.psnr = index, None
         camera = self.source.views[index].camera
-        self._stand_at(self._space.stand(self._viewmat(index)), covering_fov(camera, self.client.camera.aspect))
+        self._stand_at(self._space.stand(_viewmat(self.source, index)), covering_fov(camera, self.client.camera.aspect))
 
     def go_by(self, steps: int) -> None:
         """The photo so many further on, from the last back to the first."""
@@ -123,9 +145,11 @@ class Session:
         self.client.flush()
         self.look()
 
-    def _viewmat(self, index: int) -> np.ndarray:
-        return self.source.views[index].camera.viewmats[0].double().cpu().numpy()
-
     def _send(self, request: Request) -> None:
         self._request = request
         self.pump.request(self.client.client_id, request, self._space)
+
+
+def _viewmat(source: SceneSource, index: int) -> np.ndarray:
+    """[4, 4] of a photo, camera from scene."""
+    return source.views[index].camera.viewmats[0].double().cpu().numpy()

@@ -139,7 +139,7 @@ class TrainingSource:
             PhotoView(view.name, view.camera, index in set(scene.test)) for index, view in enumerate(scene.views)
         ]
         self.antialias = config.antialias
-        self.background = config.background_rgb or scene.background or BLACK
+        self.background = scene.background or BLACK
         self.report: StepReport | None = None
         self.evaluation: EvalReport | None = None
         self.speed = 0.0
@@ -208,7 +208,7 @@ def open_source(path: Path, device: str = "cpu") -> FileSource:
         SplatError: there is no scene, or it cannot be read.
     """
     from splat.formats import read
-    from splat.train.run import load_config
+    from splat.train.run import load_background, load_config
 
     if not path.is_dir():
         return FileSource(read(path).to(device), path.name)
@@ -216,17 +216,13 @@ def open_source(path: Path, device: str = "cpu") -> FileSource:
         raise SplatError(
             f"{path} holds no scene.ply, so it is no finished run; train one with: splat train PHOTOS -o RUN"
         )
-    gaussians, config, views = (
-        read(path / "scene.ply").to(device),
-        load_config(path),
-        _read_views(path / "cameras.json"),
-    )
+    views = _read_views(path / "cameras.json")
     return FileSource(
-        gaussians,
+        read(path / "scene.ply").to(device),
         path.resolve().name,
         views,
-        antialias=config.antialias,
-        background=config.background_rgb or BLACK,
+        antialias=load_config(path).antialias,
+        background=load_background(path),
         photos=_CapturePhotos(path, [view.name for view in views]),
     )
 

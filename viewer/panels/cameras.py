@@ -8,6 +8,7 @@ from splat.viewer.frames import Compare
 from splat.viewer.session import Session
 
 CHOICES: tuple[Compare, ...] = ("off", "side by side", "wipe")
+STEPS = {"◀": -1, "this photo": 0, "▶": 1}
 LEGEND = {"off": "", "side by side": "render, then photo", "wipe": "render left of the line, photo right"}
 
 
@@ -18,14 +19,16 @@ class CamerasPanel:
         gui, views = session.client.gui, session.source.views
         self._session = session
         self._labels = [f"{view.name} (held out)" if view.held_out else view.name for view in views]
-        with gui.add_folder("Photos"):
+        with gui.add_folder("Photos", expand_by_default=session.has_room):
             self._photo = gui.add_dropdown(
                 "Photo",
                 self._labels,
                 hint="Puts the camera where this photo was taken. Training never saw the held-out ones.",
             )
             way = gui.add_button_group(
-                "Go to", ("◀ previous", "next ▶"), hint="Also Shift with the left or right arrow key."
+                "Go to",
+                tuple(STEPS),
+                hint="The photo before, this one again, or the next; also Shift with the arrow keys.",
             )
             self._compare = gui.add_dropdown(
                 "Compare", CHOICES, hint="Shows the photo with the render. Also the key C."
@@ -37,7 +40,7 @@ class CamerasPanel:
         self._photo.on_update(
             lambda event: session.go_to(self._labels.index(self._photo.value)) if event.client else None
         )
-        way.on_click(lambda _: self._go_by(1 if way.value.startswith("next") else -1))
+        way.on_click(lambda _: self._go_by(STEPS[way.value]))
         self._compare.on_update(lambda _: self._choose_compare())
         self._wipe.on_update(lambda _: session.choose(wipe=self._wipe.value))
         forward = gui.add_command("Next photo", hotkey="arrowright", modifier="shift")
@@ -61,7 +64,7 @@ class CamerasPanel:
             return ""
         place = f"Photo {session.view + 1} of {len(self._labels)}"
         if not session.at_photo:
-            return f"{place}. The camera has left its place; choose a photo to compare again."
+            return f"{place}. The camera has left its place."
         score = "" if session.psnr is None else f" · **PSNR {session.psnr:.2f} dB**"
         legend = LEGEND[session.chosen.compare]
         return f"{place}{score}" + (f"  \nShown: {legend}." if legend else "")

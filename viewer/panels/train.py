@@ -13,7 +13,7 @@ class TrainPanel:
     def __init__(self, session: Session, source: TrainingSource) -> None:
         gui = session.client.gui
         self._source, self._allowance = source, session.pump.allowance
-        with gui.add_folder("Training"):
+        with gui.add_folder("Training", expand_by_default=session.has_room):
             self._bar = gui.add_progress_bar(0.0)
             self._text = gui.add_markdown("Waiting for the first step…")
             self._pause = gui.add_button(

@@ -6,6 +6,7 @@ from splat.viewer.session import Session
 
 SCALES = {"full": 1.0, "¾": 0.75, "½": 0.5, "¼": 0.25}
 AUTOMATIC = "automatic"
+WAITING = "Waiting for the first picture…"
 UPS = {
     "-Y": (0.0, -1.0, 0.0),
     "+Y": (0.0, 1.0, 0.0),
@@ -14,15 +15,41 @@ UPS = {
 }
 
 
+class StatusLine:
+    """What is on the screen, or why nothing is."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._text = session.client.gui.add_markdown(WAITING)
+
+    def refresh(self) -> None:
+        text = self._describe()
+        if text != self._text.content:
+            self._text.content = text
+
+    def _describe(self) -> str:
+        frame = self._session.frame
+        if self._session.problem:
+            return f"⚠️ {self._session.problem}"
+        if frame is None or frame.image is None:
+            return WAITING
+        height, width = frame.image.shape[:2]
+        parts = [f"{1000 * frame.seconds:.0f} ms", f"{width} × {height} full"]
+        if frame.job.quality == "preview":
+            parts = [f"{frame.fps} fps", parts[0], f"{width} × {height} preview"]
+        parts.append(f"{number(frame.gaussians)} Gaussians")
+        if frame.job.generation:
+            parts.append(f"step {number(frame.job.generation)}")
+        return " · ".join(parts)
+
+
 class ViewPanel:
-    """The status line, resolution and background."""
+    """How large the picture is drawn, and over what."""
 
     def __init__(self, session: Session) -> None:
         gui = session.client.gui
         red, green, blue = session.source.background
-        self._session = session
-        self._status = gui.add_markdown("Waiting for the first picture…")
-        with gui.add_folder("View"):
+        with gui.add_folder("View", expand_by_default=session.has_room):
             moving = gui.add_dropdown(
                 "While moving",
                 (AUTOMATIC, *SCALES),
@@ -47,27 +74,7 @@ class ViewPanel:
         home.on_click(lambda _: session.go_home())
 
     def refresh(self) -> None:
-        text = self._text()
-        if text != self._status.content:
-            self._status.content = text
-
-    def _text(self) -> str:
-        frame = self._session.frame
-        if self._session.problem:
-            return f"⚠️ {self._session.problem}"
-        if frame is None or frame.image is None:
-            return "Waiting for the first picture…"
-        height, width = frame.image.shape[:2]
-        kind = "preview" if frame.job.quality == "preview" else "full"
-        parts = [
-            f"{frame.fps} fps",
-            f"{1000 * frame.seconds:.0f} ms",
-            f"{width} × {height} {kind}",
-            f"{number(frame.gaussians)} Gaussians",
-        ]
-        if frame.job.generation:
-            parts.append(f"step {number(frame.job.generation)}")
-        return " · ".join(parts)
+        """Nothing here changes by itself."""
 
 
 def number(value: int) -> str:
