@@ -26,20 +26,17 @@ def compose(compare: Compare, render: Tensor, photo: Tensor, wipe: float, width:
         render, photo: [h, w, 3] uint8, of `picture_size`.
         wipe: where the line is, in [0, 1] of the picture's width.
     """
-    canvas = torch.full((height, width, 3), MARGIN, dtype=torch.uint8)
     h, w = render.shape[:2]
     columns, rows = _grid(compare, width, height, w / h)
     if columns * rows == 1:
         edge = round(wipe * w)
         picture = torch.cat([render[:, :edge], photo[:, edge:]], dim=1)
         picture[:, max(0, edge - 1) : edge + 1] = LINE
-        pictures = [picture]
     else:
-        pictures = [render, photo]
-    for cell, picture in enumerate(pictures):
-        left = (width // columns) * (cell % columns) + (width // columns - w) // 2
-        top = (height // rows) * (cell // columns) + (height // rows - h) // 2
-        canvas[top : top + h, left : left + w] = picture
+        picture = torch.cat([render, photo], dim=1 if columns == 2 else 0)
+    canvas = torch.full((height, width, 3), MARGIN, dtype=torch.uint8)
+    left, top = (width - picture.shape[1]) // 2, (height - picture.shape[0]) // 2
+    canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return canvas
 
 

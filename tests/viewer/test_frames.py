@@ -1,0 +1,230 @@
+"""Who is drawn next and how large, on a clock that the test turns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from splat.viewer.camera import Pose
+from splat.viewer.frames import (
+    FULL_PIXELS,
+    PREVIEW_SECONDS,
+    REFRESH_EVERY,
+    RETRY_MOST,
+    SCORE_EVERY,
+    STILL_AFTER,
+    Allowance,
+    FrameScheduler,
+    Job,
+    Ladder,
+    Request,
+)
+
+
+def looking(x: float = 0.0, **more) -> Request:
+    return Request(Pose((1.0, 0.0, 0.0, 0.0), (x, 0.0, 0.0), 0.8), 1000, 800, **more)
+
+
+def drawn(scheduler: FrameScheduler, now: float, generation: int = 0, seconds: float = 0.01) -> Job | None:
+    job = scheduler.next(now, generation)
+    if job is not None:
+        scheduler.finished(job, now, seconds)
+    return job
+
+
+def test_the_first_picture_is_full_and_then_there_is_nothing_to_do() -> None:
+    scheduler = FrameScheduler()
+    assert scheduler.next(0.0, 0) is None
+    scheduler.update(1, looking(), 0.0)
+    job = drawn(scheduler, 0.0)
+    assert job is not None and (job.quality, job.width, job.height) == ("full", 1000, 800)
+    assert drawn(scheduler, 10.0) is None
+
+
+def test_moving_is_small_and_standing_still_is_full() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, looking(), 0.0)
+    drawn(scheduler, 0.0)
+    scheduler.update(1, looking(1.0), 1.0)
+    job = drawn(scheduler, 1.01)
+    assert job is not None and (job.quality, job.width, job.height) == ("preview", 500, 400)
+    assert drawn(scheduler, 1.02) is None
+    job = drawn(scheduler, 1.01 + STILL_AFTER)
+    assert job is not None and (job.quality, job.width) == ("full", 1000)
+
+
+def test_the_same_request_again_is_no_movement() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, looking(), 0.0)
+    drawn(scheduler, 0.0)
+    scheduler.update(1, looking(), 1.0)
+    assert drawn(scheduler, 1.0) is None
+
+
+def test_only_the_newest_request_is_drawn() -> None:
+    scheduler = FrameScheduler()
+    for step in range(5):
+        scheduler.update(1, looking(float(step)), 0.01 * step)
+    job = drawn(scheduler, 0.05)
+    assert job is not None and job.request.pose.position[0] == 4.0
+    assert drawn(scheduler, 0.06) is None
+
+
+def test_a_full_frame_is_dropped_when_its_browser_has_moved_on_but_a_preview_is_not() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, looking(), 0.0)
+    full = scheduler.next(1.0, 0)
+    assert full is not None and full.quality == "full"
+    scheduler.update(1, looking(1.0), 1.1)
+    assert not scheduler.finished(full, 1.2, 0.2)
+    preview = scheduler.next(1.2, 0)
+    assert preview is not None and preview.quality == "preview"
+    scheduler.update(1, looking(2.0), 1.22)
+    assert scheduler.finished(preview, 1.23, 0.03)
+    following = scheduler.next(1.24, 0)
+    assert following is not None and following.request.pose.position[0] == 2.0
+
+
+def test_browsers_take_turns() -> None:
+    scheduler = FrameScheduler()
+    order = []
+    for round_ in range(6):
+        for client in (1, 2, 3):
+            scheduler.update(client, looking(float(round_)), round_ * 0.01)
+        job = drawn(scheduler, round_ * 0.01)
+        assert job is not None
+        order.append(job.client)
+    assert order == [1, 2, 3, 1, 2, 3]
+
+
+def test_who_moves_goes_before_who_waits_for_a_full_frame() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, looking(), 0.0)
+    scheduler.update(2, looking(), 0.0)
+    drawn(scheduler, 0.0)
+    drawn(scheduler, 0.0)
+    scheduler.update(1, looking(1.0), 1.0)
+    drawn(scheduler, 1.0)
+    scheduler.update(2, looking(1.0), 1.0 + STILL_AFTER)
+    job = drawn(scheduler, 1.0 + STILL_AFTER)
+    assert job is not None and (job.client, job.quality) == (2, "preview")
+
+
+def test_a_browser_that_left_gets_nothing() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, looking(), 0.0)
+    job = scheduler.next(0.0, 0)
+    assert job is not None
+    scheduler.remove(1)
+    assert not scheduler.finished(job, 0.1, 0.1)
+    assert scheduler.next(1.0, 0) is None and len(scheduler) == 0
+
+
+def test_failures_wait_longer_each_time_and_hold_up_nobody_else() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, looking(), 0.0)
+    now, waits = 0.0, []
+    for _ in range(8):
+        job = scheduler.next(now, 0)
+        assert job is not None
+        scheduler.failed(job, now)
+        waited = 0.0
+        while scheduler.next(now + waited, 0) is None:
+            waited += 0.25
+        waits.append(waited)
+        now += waited
+    assert waits == [0.5, 1.0, 2.0, 4.0, RETRY_MOST, RETRY_MOST, RETRY_MOST, RETRY_MOST]
+    job = scheduler.next(now, 0)
+    assert job is not None
+    scheduler.failed(job, now)
+    scheduler.update(2, looking(), now)
+    other = drawn(scheduler, now)
+    assert other is not None and other.client == 2
+
+
+def test_a_scene_in_training_is_drawn_again_but_not_all_the_time() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, looking(), 0.0)
+    drawn(scheduler, 0.0, generation=1)
+    assert drawn(scheduler, 0.5 * REFRESH_EVERY, generation=2) is None
+    assert drawn(scheduler, REFRESH_EVERY, generation=3) is not None
+    assert drawn(scheduler, 10 * REFRESH_EVERY, generation=3) is None
+
+
+def test_a_photo_is_scored_once_it_is_drawn_and_again_as_training_goes_on() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, looking(view=3), 0.0)
+    assert [job.quality for _ in range(3) if (job := drawn(scheduler, 0.0)) is not None] == ["full", "score"]
+    assert drawn(scheduler, 1.0) is None
+    kinds = [
+        job.quality for step in range(1, 40) if (job := drawn(scheduler, 0.25 * step, generation=step)) is not None
+    ]
+    assert kinds.count("score") == int(0.25 * 39 / SCORE_EVERY)
+    scheduler.update(1, looking(view=4), 10.0)
+    kinds = [job.quality for now in (10.0, 10.2, 10.4) if (job := drawn(scheduler, now)) is not None]
+    assert kinds == ["preview", "full", "score"]
+
+
+def test_sizes_follow_the_user() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, looking(still_scale=0.5, moving_scale=0.25), 0.0)
+    job = drawn(scheduler, 0.0)
+    assert job is not None and (job.width, job.height) == (500, 400)
+    scheduler.update(1, looking(1.0, still_scale=0.5, moving_scale=0.25), 1.0)
+    job = drawn(scheduler, 1.0)
+    assert job is not None and (job.width, job.height) == (250, 200)
+
+
+def test_a_huge_screen_is_not_drawn_in_full() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, replace(looking(), width=4000, height=3000), 0.0)
+    job = drawn(scheduler, 0.0)
+    assert (
+        job is not None and job.width * job.height <= 1.01 * FULL_PIXELS and abs(job.width / job.height - 4 / 3) < 0.01
+    )
+
+
+def test_the_ladder_settles_where_the_machine_keeps_up() -> None:
+    # Seconds for a whole canvas; what a preview costs falls with its area.
+    for whole, level in ((0.5 * PREVIEW_SECONDS, 0), (3 * PREVIEW_SECONDS, 2), (100 * PREVIEW_SECONDS, 4)):
+        ladder = Ladder()
+        seen = []
+        for _ in range(100):
+            ladder.observe(whole * ladder.scale**2)
+            seen.append(ladder.level)
+        assert seen[-1] == level and len(set(seen[50:])) == 1
+
+
+def test_previews_keep_enough_lines_however_slow_the_machine() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, looking(), 0.0)
+    drawn(scheduler, 0.0)
+    for step in range(1, 40):
+        scheduler.update(1, looking(float(step)), 1.0 + 0.01 * step)
+        job = drawn(scheduler, 1.0 + 0.01 * step, seconds=1.0)
+        assert job is not None and job.height >= 240
+
+
+def test_the_viewer_keeps_to_its_share_of_the_time() -> None:
+    for frame in (0.005, 0.08, 1.5):
+        allowance = Allowance(share=0.1)
+        now = spent = 0.0
+        while now < 100:
+            if allowance.allows(now):
+                allowance.spend(frame)
+                spent += frame
+                now += frame
+            else:
+                now += 0.02
+        assert 0.085 * now < spent <= 0.1 * now + Allowance.BURST + frame
+
+
+def test_after_a_rest_the_first_movement_is_answered_at_once() -> None:
+    allowance = Allowance(share=0.1)
+    assert allowance.allows(0.0)
+    allowance.spend(0.5)
+    assert not allowance.allows(1.0)
+    frames = 0
+    while allowance.allows(60.0):
+        allowance.spend(Allowance.BURST / 9.5)
+        frames += 1
+    assert frames == 10
