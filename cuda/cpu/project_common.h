@@ -1,4 +1,4 @@
-// What both directions of the projection share on the CPU: groups of Gaussians as vectors, and the splat they make.
+// What both directions of the projection share on the CPU: blocks of Gaussians as columns, and the splats they make.
 #pragma once
 
 #include "splat/exp.h"
@@ -16,6 +16,7 @@
 SPLAT_BEGIN
 
 using V = simd_float;
+using Four = simd<float, 4>;  // for records, whatever the instruction set
 constexpr float kLargest = 3.402823466e38f;
 
 inline int lowest_bit(uint32_t bits) {
@@ -28,104 +29,104 @@ inline int lowest_bit(uint32_t bits) {
 #endif
 }
 
-/// Up to V::width Gaussians, by their index in the block. Lanes beyond the count repeat the last one.
-struct Group {
-  int32_t indices[V::width];
-  int count;
+/// Records of COUNT numbers as columns, from which vectors are loaded. Copying records to columns one number at a time
+/// is faster than the gather instructions of x86. The pitch keeps columns off each other's cache sets.
+template <int COUNT>
+struct alignas(64) Columns {
+  float values[COUNT][kProjectBlock + 16];
 
-  uint32_t bits() const { return (1u << count) - 1; }
-};
-
-inline Group group_of(const int32_t* list, int remaining) {
-  Group group;
-  group.count = remaining < V::width ? remaining : V::width;
-  for (int i = 0; i < V::width; ++i) group.indices[i] = list[i < group.count ? i : group.count - 1];
-  return group;
-}
-
-inline Group consecutive_group(int first, int end) {
-  Group group;
-  group.count = end - first < V::width ? end - first : V::width;
-  for (int i = 0; i < V::width; ++i) group.indices[i] = first + (i < group.count ? i : group.count - 1);
-  return group;
-}
-
-/// Component `offset` of records of STRIDE floats.
-template <int STRIDE>
-inline V gather(const float* base, const Group& group, int offset) {
-  int32_t places[V::width];
-  for (int i = 0; i < V::width; ++i) places[i] = STRIDE * group.indices[i] + offset;
-  return V::gather(base, places);
-}
-
-inline Vec2<V> gather2(const float* base, const Group& group) {
-  return {gather<2>(base, group, 0), gather<2>(base, group, 1)};
-}
-
-inline Vec3<V> gather3(const float* base, const Group& group) {
-  return {gather<3>(base, group, 0), gather<3>(base, group, 1), gather<3>(base, group, 2)};
-}
-
-/// STRIDE vectors to be written as records.
-template <int STRIDE>
-struct Columns {
-  V columns[STRIDE];
-};
-
-/// Writes the records of the lanes in `bits`.
-template <int STRIDE>
-inline void scatter(const Columns<STRIDE>& values, const Group& group, uint32_t bits, float* base) {
-  float lanes[STRIDE][V::width];
-  for (int j = 0; j < STRIDE; ++j) values.columns[j].store(lanes[j]);
-  for (; bits; bits &= bits - 1) {
-    const int lane = lowest_bit(bits);
-    float* record = base + STRIDE * group.indices[lane];
-    for (int j = 0; j < STRIDE; ++j) record[j] = lanes[j][lane];
+  V at(int column, int place) const { return V::load(values[column] + place); }
+  Vec3<V> at3(int column, int place) const {
+    return {at(column, place), at(column + 1, place), at(column + 2, place)};
   }
+  void set(int column, int place, V value) { value.store(values[column] + place); }
+  void set3(int column, int place, Vec3<V> value) {
+    set(column, place, value.x);
+    set(column + 1, place, value.y);
+    set(column + 2, place, value.z);
+  }
+
+  /// Columns first, first + 1, ... from the chosen records of STRIDE floats.
+  template <int STRIDE>
+  void gather(int first, const float* records, const int32_t* indices, int count) {
+    for (int j = 0; j < count; ++j) {
+      for (int k = 0; k < STRIDE; ++k) values[first + k][j] = records[STRIDE * indices[j] + k];
+    }
+  }
+  /// The number of columns of one place, written to a record.
+  template <int STRIDE>
+  void copy(int first, int place, float* record) const {
+    for (int k = 0; k < STRIDE; ++k) record[k] = values[first + k][place];
+  }
+};
+
+/// Repeats the last of a list's entries up to a whole number of vectors; returns how many that makes.
+inline int padded(int32_t* list, int count) {
+  int end = count;
+  while (count > 0 && end % V::width != 0) list[end++] = list[count - 1];
+  return end;
 }
 
-/// A group of Gaussians in front of a camera. The covariance of a lane is T T^T with T = J R_v M, M = R(q) diag(s).
+enum InputColumn { kMean = 0, kQuat = 3, kLogScale = 7, kLogit = 10, kInputColumns = 11 };
+using Inputs = Columns<kInputColumns>;
+
+inline void gather_inputs(const ProjectParams& a, int64_t begin, const int32_t* indices, int count, Inputs& in) {
+  in.gather<3>(kMean, a.means + 3 * begin, indices, count);
+  in.gather<4>(kQuat, a.quats + 4 * begin, indices, count);
+  in.gather<3>(kLogScale, a.log_scales + 3 * begin, indices, count);
+  in.gather<1>(kLogit, a.opacity_logits + begin, indices, count);
+}
+
+/// Gaussians in front of a camera, one a lane. The covariance is T T^T with T = J R_v M and M = R(q) diag(s).
 struct Splat {
-  Vec3<V> mean;            // world
-  Vec3<V> p;               // camera space
-  Quat<V> unit;            // q / |q|
-  V inverse_length;        // 1 / |q|
-  Vec3<V> scale;           // s
+  Vec3<V> mean;         // world
+  Vec3<V> p;            // camera space
+  Quat<V> unit;         // q / |q|
+  V inverse_length;     // 1 / |q|
+  Vec3<V> scale;        // s
   Mat3<V> M;
-  ImagePoint<V> image;     // pixel and J
-  Mat2x3<V> JR;            // J R_v
+  ImagePoint<V> image;  // pixel and J
+  Mat2x3<V> JR;         // J R_v
   Mat2x3<V> T;
-  V opacity;               // before compensation
-  V::mask is_valid;        // neither NaN nor a quaternion without direction
+  V opacity;            // before compensation
+  V::mask is_valid;     // neither NaN nor a quaternion without direction
 };
 
 template <CameraModel MODEL>
-SPLAT_HD Splat splat_of(const ProjectParams& a, const Camera& camera, const Group& group, int64_t begin) {
+SPLAT_HD Splat splat_at(const Camera& camera, const Inputs& in, int place) {
   Splat s;
   const Mat3<V> R = broadcast<V>(camera.R);
-  s.mean = gather3(a.means + 3 * begin, group);
+  s.mean = in.at3(kMean, place);
   s.p = multiply(R, s.mean) + broadcast<V>(camera.t);
   s.image = to_image<MODEL>(camera, s.p);
 
-  const float* quats = a.quats + 4 * begin;
-  const Quat<V> q = {gather<4>(quats, group, 0), gather<4>(quats, group, 1), gather<4>(quats, group, 2),
-                     gather<4>(quats, group, 3)};
+  const Quat<V> q = {in.at(kQuat, place), in.at(kQuat + 1, place), in.at(kQuat + 2, place), in.at(kQuat + 3, place)};
   const V squared_length = dot(q, q);
   s.inverse_length = V(1.0f) / sqrt(squared_length);
   s.unit = scaled(s.inverse_length, q);
-  const Vec3<V> log_scale = gather3(a.log_scales + 3 * begin, group);
+  const Vec3<V> log_scale = in.at3(kLogScale, place);
   s.scale = {exp(log_scale.x), exp(log_scale.y), exp(log_scale.z)};
   const Mat3<V> rotated = rotation(s.unit);
   s.M = {rotated.row0 * s.scale, rotated.row1 * s.scale, rotated.row2 * s.scale};
   s.JR = multiply(s.image.jacobian, R);
   s.T = multiply(s.JR, s.M);
 
-  const V logit = gather<1>(a.opacity_logits + begin, group, 0);
+  const V logit = in.at(kLogit, place);
   s.opacity = V(1.0f) / (V(1.0f) + exp(-logit));
   // exp maps NaN to a number, so here is the last place to see it; elsewhere it reaches the outputs.
   const V parameters = log_scale.x + log_scale.y + log_scale.z;
   s.is_valid = (squared_length > V(kQuatNormMin)) & (parameters == parameters) & (logit == logit);
   return s;
+}
+
+/// Floats between one Gaussian's coefficients and the next's.
+inline int64_t sh_stride(const ProjectParams& a) { return 3 * a.sh_coefficients; }
+inline int sh_used(const ProjectParams& a) { return (a.sh_degree + 1) * (a.sh_degree + 1); }
+
+/// Asks for the coefficients of a Gaussian whose colour will be needed soon: they are most of what is read.
+inline void prefetch_sh(const ProjectParams& a, int64_t gaussian) {
+  const float* coefficients = a.sh + sh_stride(a) * gaussian;
+  for (int at = 0; at < 3 * sh_used(a); at += 16) prefetch(coefficients + at);
 }
 
 SPLAT_END

@@ -1,6 +1,6 @@
 // Projection, forward: means, covariances, opacities, extents and SH colours of every (camera, Gaussian) pair.
 //
-// A range of Gaussians is taken camera by camera in three passes, each over full vectors of what the one before left:
+// A block of Gaussians is taken camera by camera in three passes, each over full vectors of what the one before left:
 // depth for all, the splat for those between near and far, colour for those visible. Nothing is saved for backward.
 // Source: Kerbl et al., "3D Gaussian Splatting", 2023, section 4 and appendix A.
 #include "cpu/project_common.h"
@@ -8,6 +8,9 @@
 
 SPLAT_BEGIN
 namespace {
+
+enum OutputColumn { kMean2d = 0, kDepth = 2, kConic = 3, kOpacity = 6, kExtent = 7, kOutputColumns = 9 };
+using Outputs = Columns<kOutputColumns>;
 
 void clear(const ProjectParams& a, const ProjectOutputs& out, int64_t row, int64_t count) {
   memset(out.means2d + 2 * row, 0, 2 * count * sizeof(float));
@@ -19,85 +22,110 @@ void clear(const ProjectParams& a, const ProjectOutputs& out, int64_t row, int64
 }
 
 /// Pass 1: which of the Gaussians lie between the near and the far plane. Returns how many.
-int in_depth_range(const ProjectParams& a, const Camera& camera, int64_t begin, int count, int32_t* found) {
-  const Vec3<V> axis = broadcast<V>(camera.R.row2);
-  const V offset(camera.t.z), near_plane(a.near_plane), far_plane(a.far_plane);
+int in_depth_range(const ProjectParams& a, const Camera& camera, const float* means, int count, int32_t* found) {
   int found_count = 0;
-  for (int first = 0; first < count; first += V::width) {
-    const Group group = consecutive_group(first, count);
-    const V z = dot(axis, gather3(a.means + 3 * begin, group)) + offset;
-    uint32_t bits = ((z > near_plane) & (z < far_plane)).bits() & group.bits();
-    for (; bits; bits &= bits - 1) found[found_count++] = first + lowest_bit(bits);
+  for (int i = 0; i < count; ++i) {
+    const Vec3<float> mean = {means[3 * i], means[3 * i + 1], means[3 * i + 2]};
+    const float z = dot(camera.R.row2, mean) + camera.t.z;
+    found[found_count] = i;
+    found_count += (z > a.near_plane) & (z < a.far_plane);
   }
   return found_count;
 }
 
-/// Pass 2: stores the splats of a group of candidates. Returns which lanes are visible.
-template <CameraModel M>
-uint32_t store_splats(const ProjectParams& a, const ProjectOutputs& out, const Camera& camera, const Group& group,
-                      int64_t begin, int64_t row) {
-  const Splat s = splat_of<M>(a, camera, group, begin);
-  const V eps(a.eps2d), limit(kLargest);
-  const Covariance2d<V> cov = covariance2d(s.T, eps);
+/// Pass 2: the splats of one vector of candidates. Returns a bit for each visible lane.
+template <CameraModel MODEL>
+uint32_t project_lanes(const ProjectParams& a, const Camera& camera, const Inputs& in, int place, Outputs& out) {
+  const Splat s = splat_at<MODEL>(camera, in, place);
+  const Covariance2d<V> cov = covariance2d(s.T, V(a.eps2d));
   const Sym2<V> Q = conic(cov);
   const V opacity = a.compensate ? s.opacity * compensation(cov) : s.opacity;
   const Vec2<V> extent = tight_extent(cov.S.a, cov.S.c, opacity);
   const Vec2<V> mean = s.image.mean;
-  const V all = mean.x + mean.y + Q.a + Q.b + Q.c + extent.x + extent.y;
-  const auto visible = s.is_valid & (cov.det > V(kDetMin)) & (opacity >= V(kAlphaMin)) & (abs(all) <= limit) &
+  out.set(kMean2d, place, mean.x);
+  out.set(kMean2d + 1, place, mean.y);
+  out.set(kDepth, place, s.p.z);
+  out.set3(kConic, place, {Q.a, Q.b, Q.c});
+  out.set(kOpacity, place, opacity);
+  out.set(kExtent, place, extent.x);
+  out.set(kExtent + 1, place, extent.y);
+
+  const V all = mean.x + mean.y + Q.a + Q.b + Q.c + extent.x + extent.y;  // finite only if each of them is
+  const auto visible = s.is_valid & (cov.det > V(kDetMin)) & (opacity >= V(kAlphaMin)) & (abs(all) <= V(kLargest)) &
                        (mean.x + extent.x > V(0.0f)) & (mean.x - extent.x < V(a.width)) &
                        (mean.y + extent.y > V(0.0f)) & (mean.y - extent.y < V(a.height));
-  const uint32_t bits = visible.bits() & group.bits();
-  if (!bits) return 0;
-  scatter<2>({mean.x, mean.y}, group, bits, out.means2d + 2 * row);
-  scatter<1>({s.p.z}, group, bits, out.depths + row);
-  scatter<3>({Q.a, Q.b, Q.c}, group, bits, out.conics + 3 * row);
-  scatter<1>({opacity}, group, bits, out.opacities + row);
-  scatter<2>({extent.x, extent.y}, group, bits, out.extents + 2 * row);
-  return bits;
+  return visible.bits();
 }
 
-/// Pass 3: stores the colours of a group of visible Gaussians. One whose colour is not finite is culled after all.
-void store_colours(const ProjectParams& a, const ProjectOutputs& out, const Camera& camera, const Group& group,
-                   int64_t begin, int64_t row) {
+void copy_outputs(const Outputs& from, int place, const ProjectOutputs& out, int64_t at) {
+  from.copy<2>(kMean2d, place, out.means2d + 2 * at);
+  from.copy<1>(kDepth, place, out.depths + at);
+  from.copy<3>(kConic, place, out.conics + 3 * at);
+  from.copy<1>(kOpacity, place, out.opacities + at);
+  from.copy<2>(kExtent, place, out.extents + 2 * at);
+}
+
+/// 0.5 + sum of Y_k c_k, four numbers at a time: the fourth is the next coefficient's and is thrown away.
+Vec3<float> colour(const float (*basis)[V::width], int lane, const float* c, int used) {
+  Four rgb(0.5f);
+  for (int k = 0; k + 1 < used; ++k) rgb = fma(Four(basis[k][lane]), Four::load(c + 3 * k), rgb);
+  float sums[4];
+  rgb.store(sums);
+  const float* last = c + 3 * (used - 1);  // nothing may be behind it
+  const float Y = basis[used - 1][lane];
+  return {fma(Y, last[0], sums[0]), fma(Y, last[1], sums[1]), fma(Y, last[2], sums[2])};
+}
+
+/// Pass 3: the colours of up to V::width visible Gaussians. One whose colour is not finite is culled after all.
+void store_colours(const ProjectParams& a, const Camera& camera, const Vec3<V>& mean, const int32_t* indices, int count,
+                   int64_t begin, const ProjectOutputs& out, int64_t row) {
   float basis[kMaxShCoefficients][V::width];
   V Y[kMaxShCoefficients], inverse_length;
-  const Vec3<V> offset = gather3(a.means + 3 * begin, group) + broadcast<V>(camera.minus_centre);
-  sh_basis(sh_direction(offset, inverse_length), a.sh_degree, Y);
-  const int used = (a.sh_degree + 1) * (a.sh_degree + 1);
+  sh_basis(sh_direction(mean + broadcast<V>(camera.minus_centre), inverse_length), a.sh_degree, Y);
+  const int used = sh_used(a);
   for (int k = 0; k < used; ++k) Y[k].store(basis[k]);
-
-  for (int lane = 0; lane < group.count; ++lane) {
-    const float* c = a.sh + 3 * a.sh_coefficients * (begin + group.indices[lane]);
-    float rgb[3] = {0.5f, 0.5f, 0.5f};
-    for (int k = 0; k < used; ++k) {
-      for (int i = 0; i < 3; ++i) rgb[i] = fma(basis[k][lane], c[3 * k + i], rgb[i]);
-    }
-    const int64_t at = row + group.indices[lane];
-    if (abs(rgb[0] + rgb[1] + rgb[2]) <= kLargest) {
-      for (int i = 0; i < 3; ++i) out.colours[3 * at + i] = max(rgb[i], 0.0f);
+  for (int lane = 0; lane < count; ++lane) {
+    const Vec3<float> rgb = colour(basis, lane, a.sh + sh_stride(a) * (begin + indices[lane]), used);
+    const int64_t at = row + indices[lane];
+    if (abs(rgb.x + rgb.y + rgb.z) <= kLargest) {
+      out.colours[3 * at] = max(rgb.x, 0.0f);
+      out.colours[3 * at + 1] = max(rgb.y, 0.0f);
+      out.colours[3 * at + 2] = max(rgb.z, 0.0f);
     } else {
       clear(a, out, at, 1);
     }
   }
 }
 
-template <CameraModel M>
+template <CameraModel MODEL>
 void forward(const ProjectParams& a, const ProjectOutputs& out, int64_t begin, int64_t end) {
   int32_t candidates[kProjectBlock], visible[kProjectBlock];
+  Inputs in;
+  Outputs splats;
   for (int64_t c = 0; c < a.cameras; ++c) {
     const Camera camera = make_camera(a.viewmats + 16 * c, a.Ks + 9 * c, a.width, a.height);
     const int64_t row = c * a.count + begin;
     clear(a, out, row, end - begin);
-    const int count = in_depth_range(a, camera, begin, static_cast<int>(end - begin), candidates);
+    const int count = in_depth_range(a, camera, a.means + 3 * begin, static_cast<int>(end - begin), candidates);
+    const int vectors_end = padded(candidates, count);
+    gather_inputs(a, begin, candidates, vectors_end, in);
     int seen = 0;
-    for (int i = 0; i < count; i += V::width) {
-      const Group group = group_of(candidates + i, count - i);
-      uint32_t bits = store_splats<M>(a, out, camera, group, begin, row);
-      for (; bits; bits &= bits - 1) visible[seen++] = group.indices[lowest_bit(bits)];
+    for (int place = 0; place < vectors_end; place += V::width) {
+      uint32_t bits = project_lanes<MODEL>(a, camera, in, place, splats);
+      for (; bits; bits &= bits - 1) {
+        const int lane_place = place + lowest_bit(bits);
+        if (lane_place >= count) break;
+        const int32_t index = candidates[lane_place];
+        visible[seen++] = index;
+        copy_outputs(splats, lane_place, out, row + index);
+        if (a.sh_degree >= 0) prefetch_sh(a, begin + index);
+      }
     }
-    for (int i = 0; i < seen && a.sh_degree >= 0; i += V::width) {
-      store_colours(a, out, camera, group_of(visible + i, seen - i), begin, row);
+    if (a.sh_degree < 0) continue;
+    in.gather<3>(kMean, a.means + 3 * begin, visible, padded(visible, seen));
+    for (int place = 0; place < seen; place += V::width) {
+      const int lanes = seen - place < V::width ? seen - place : V::width;
+      store_colours(a, camera, in.at3(kMean, place), visible + place, lanes, begin, out, row);
     }
   }
 }
