@@ -87,7 +87,8 @@ def validate(op: str, **tensors: Tensor | None) -> None:
     if not VALIDATE or torch.compiler.is_compiling():
         return
     for name, tensor in tensors.items():
-        if tensor is None or not tensor.is_floating_point():
+        # While an op is traced, its results are of a subclass and hold no numbers.
+        if type(tensor) is not Tensor or not tensor.is_floating_point():
             continue
         bad = (~tensor.isfinite()).nonzero()
         if len(bad):

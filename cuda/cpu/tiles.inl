@@ -29,8 +29,8 @@ Range pixel_range(float centre, float half, int size) {
 /// Number of tiles of Gaussian g; their ids go to `ids` unless it is null.
 int64_t touched_tiles(const TilesParams& p, int64_t g, int32_t* ids) {
   const float half_x = p.extents[2 * g], half_y = p.extents[2 * g + 1];
-  if (!(half_x > 0.0f)) return 0;
   const float x = p.means2d[2 * g], y = p.means2d[2 * g + 1];
+  if (!(half_x > 0.0f && x - x == 0.0f && y - y == 0.0f)) return 0;  // culled, or infinite or NaN
   const Range columns = pixel_range(x, half_x, p.width), rows = pixel_range(y, half_y, p.height);
   if (columns.first > columns.last || rows.first > rows.last) return 0;
   const int left = columns.first / kTile, across = columns.last / kTile - left + 1;

@@ -19,6 +19,7 @@ using splat::kTile;
 using splat::Tensor;
 
 constexpr int64_t kMaxInt32 = std::numeric_limits<int32_t>::max();
+constexpr int64_t kMaxImageTiles = 1 << 24;
 
 /// Calls f(chunk, begin, end) for as many even chunks of [0, count) as there are threads to run them.
 /// What is computed from them must not depend on where they begin.
@@ -102,8 +103,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> tiles(const Tensor& means2d_in, const
   const Tensor extents = splat::checked(extents_in, "extents", {cameras, per_camera, 2});
   STD_TORCH_CHECK(width > 0 && height > 0, "width and height must be > 0, got ", width, " x ", height);
   const int64_t tiles_x = (width + kTile - 1) / kTile, tiles_y = (height + kTile - 1) / kTile;
-  STD_TORCH_CHECK(tiles_x <= kMaxInt32 / tiles_y / std::max<int64_t>(cameras, 1), "too many tiles: ", cameras,
-                  " images of ", width, " x ", height, " px; render fewer cameras at once");
+  // The kernel counts the tiles of an image in floats.
+  STD_TORCH_CHECK(tiles_x <= kMaxImageTiles / tiles_y && tiles_x * tiles_y <= kMaxInt32 / std::max<int64_t>(cameras, 1),
+                  "too many tiles: ", cameras, " images of ", width, " x ", height,
+                  " px; render fewer cameras at once or a smaller image");
   STD_TORCH_CHECK(count <= kMaxInt32, "too many Gaussians: ", cameras, " cameras x ", per_camera,
                   " must be below 2^31; render fewer cameras at once");
   const int64_t tile_count = cameras * tiles_x * tiles_y;

@@ -65,9 +65,7 @@ def tiles(
     checks.same_kind("means2d", means2d, conics=conics, depths=depths, opacities=opacities, extents=extents)
     checks.positive(width=width, height=height)
     with torch.no_grad():
-        return TileLists(
-            *torch.ops.splat.tiles.default(means2d, conics, depths, opacities, extents, width, height)
-        )
+        return TileLists(*torch.ops.splat.tiles.default(means2d, conics, depths, opacities, extents, width, height))
 
 
 def _fake(
