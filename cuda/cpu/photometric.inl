@@ -78,6 +78,19 @@ void load_row(const Strip& strip, int64_t row, int64_t begin, int64_t end) {
   }
 }
 
+/// Rows of a strip lie too far apart for the hardware to see the next one coming.
+void prefetch_row(const Strip& strip, int64_t row) {
+  const PhotometricParams& p = strip.p;
+  if (row >= p.height) return;
+  const int64_t base = strip.offset(row) + strip.first;
+  constexpr int64_t kLine = 64;  // bytes
+  for (int64_t i = 0; i < strip.width; i += kLine / 4) {
+    prefetch(p.rendered + base + i);
+    if (p.target) prefetch(p.target + base + i);
+  }
+  for (int64_t i = 0; p.target_bytes && i < strip.width; i += kLine) prefetch(p.target_bytes + base + i);
+}
+
 /// Weight of the row or pixel at a distance from the window's centre.
 SPLAT_HD V window(int distance) { return V(kSsimWindow[distance < 0 ? -distance : distance]); }
 
@@ -137,6 +150,7 @@ void make_moments(const Strip& strip, int64_t row, bool owned) {
     clear(ring[0], kMoments * (kMiddle + kPad));
     return;
   }
+  prefetch_row(strip, row + 1);
   load_row(strip, row, strip.first - 2 * kReach, strip.first + strip.width + 2 * kReach);
   for (int64_t i = 0; i < strip.width + 4 * kReach; i += V::width) {
     const V a = V::load(w.rendered + i), b = V::load(w.target + i);
