@@ -207,7 +207,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines with their numbers, without comments."""
     if not path.is_file():
         raise SplatError(f"{path} is missing, and a COLMAP model needs it; {AGAIN}")
-    for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+    for number, line in enumerate(path.read_text("utf-8", "replace").split("\n"), 1):
         if not line.startswith("#"):
             yield number, line
 

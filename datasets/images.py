@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from splat.errors import SplatError
 
-Image = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".tif", ".tiff", ".bmp")
 ORIENTATION_TAG = 0x0112
+#: EXIF orientation -> whether to mirror left and right, then how many quarter turns clockwise, to set it upright.
+UPRIGHT = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 3), 6: (False, 1), 7: (True, 1), 8: (False, 3)}
 
 
 class Header(NamedTuple):
@@ -39,15 +41,13 @@ def read_header(path: Path) -> Header:
         SplatError: the photo is missing, cut short or of an unknown format.
     """
     with _open(path) as image:
-        # Pillow looks for a PNG's EXIF behind its pixels, which means to decode them; there it is no camera's.
-        orientation = 1 if image.format == "PNG" else image.getexif().get(ORIENTATION_TAG, 1)
-        header = Header(image.width, image.height, orientation)
+        header = Header(image.width, image.height, _orientation(path, image))
         if _looks_cut(path, image.format or ""):
             _decoded(path, image)
     return header
 
 
-def read_photo(path: Path, *, upright: bool) -> Image:
+def read_photo(path: Path, *, upright: bool) -> Pixels:
     """Decodes a photo to [H, W, 3] or, where it has transparency, [H, W, 4] uint8 (straight alpha).
 
     Args:
@@ -60,7 +60,8 @@ def read_photo(path: Path, *, upright: bool) -> Image:
 
     with _open(path) as image:
         pixels = _decoded(path, image)
-        return np.asarray(ImageOps.exif_transpose(pixels) if upright else pixels)
+        # A copy, since the pixels of a PIL image must not be written to and torch warns about that.
+        return np.array(ImageOps.exif_transpose(pixels) if upright else pixels)
 
 
 def _open(path: Path) -> Any:
@@ -93,26 +94,28 @@ def _register_heif() -> bool:
 
 def _decoded(path: Path, image: Any) -> Any:
     """The image in mode RGB or RGBA, 8 bits a channel."""
+    from PIL import Image
+
     try:
         image.load()
         if image.mode.startswith("I"):  # 16-bit grey, whose conversion would clip instead of scale.
             wide = np.asarray(image).astype(np.float32)
-            image = _like(image, (wide.clip(0, 65535) / 257 + 0.5).astype(np.uint8))
+            image = Image.fromarray((wide.clip(0, 65535) / 257 + 0.5).astype(np.uint8))
         elif image.mode == "F":
-            image = _like(image, (np.asarray(image).clip(0, 1) * 255 + 0.5).astype(np.uint8))
+            image = Image.fromarray((np.asarray(image).clip(0, 1) * 255 + 0.5).astype(np.uint8))
         transparent = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
         return image.convert("RGBA" if transparent else "RGB")
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise SplatError(f"{path} is damaged ({error}); copy it again or delete it") from error
 
 
-def _like(image: Any, pixels: Image) -> Any:
-    """Grey pixels with the EXIF data of an image."""
-    from PIL import Image
-
-    out = Image.fromarray(pixels)
-    out.info["exif"] = image.getexif().tobytes()
-    return out
+def _orientation(path: Path, image: Any) -> int:
+    # Pillow looks for a PNG's EXIF behind its pixels, which means to decode them; there it is no camera's.
+    orientation = 1 if image.format == "PNG" else image.getexif().get(ORIENTATION_TAG, 1)
+    if image.format == "TIFF" and orientation != 1:
+        # Pillow turns TIFFs while it decodes them, and garbles some on their side.
+        raise SplatError(f"{path} is a TIFF with an orientation tag; save it upright, or as JPEG or PNG")
+    return orientation
 
 
 def _looks_cut(path: Path, kind: str) -> bool:

@@ -10,12 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from splat.cameras import Cameras
-from splat.datasets.images import Header, Image, read_photo
+from splat.datasets.images import UPRIGHT, Header, Pixels, read_photo
 from splat.datasets.lens import Lens
 from splat.datasets.undistort import photo_from_straightened, straightened
-
-#: EXIF orientation -> quarter turns, clockwise, that set the photo upright. The mirrored ones are no camera's.
-TURNS = {3: 2, 6: 1, 8: 3}
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,9 @@ def fit(path: Path, lens: Lens, header: Header, downscale: float, mask: Path | N
     lens = lens.resized(*size)
     full = straightened(lens)
     width, height = (max(1, round(side / downscale)) for side in (full.width, full.height))
-    turns = 0 if transposed else TURNS.get(header.orientation, 0)
+    mirrored, turns = UPRIGHT.get(header.orientation, (False, 0))
+    if transposed or mirrored:  # No camera writes mirrored photos, and no rigid pose mirrors a view: leave them.
+        turns = 0
     return Photo(path, lens, width, height, transposed, turns, mask)
 
 
@@ -64,7 +63,7 @@ def _same_shape(lens: Lens, size: tuple[int, int]) -> bool:
     return abs(x - y) <= 0.02 * max(x, y)
 
 
-def load(photo: Photo, background: tuple[float, float, float] | None) -> tuple[Image, Image | None]:
+def load(photo: Photo, background: tuple[float, float, float] | None) -> tuple[Pixels, Pixels | None]:
     """The image [H, W, 3] and the mask [H, W] (1 = use), or None where all of it is to be used.
 
     Args:
@@ -102,7 +101,7 @@ def camera(photo: Photo, cam_from_world: NDArray[np.float64]) -> Cameras:
     return view.to(dtype=torch.float32)
 
 
-def _straighten(pixels: Image, photo: Photo) -> Image:
+def _straighten(pixels: Pixels, photo: Photo) -> Pixels:
     """Photo pixels -> pinhole image, resized by area, turned."""
     import cv2
 
@@ -115,7 +114,7 @@ def _straighten(pixels: Image, photo: Photo) -> Image:
     return np.ascontiguousarray(np.rot90(pixels, -photo.turns))
 
 
-def _read_mask(photo: Photo) -> Image:
+def _read_mask(photo: Photo) -> Pixels:
     """[H, W] uint8, at the size of the photo's pixels."""
     import cv2
 
