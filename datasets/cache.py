@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
+from threading import RLock
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ class ImageCache:
     def __init__(self, decode: Callable[[int], Pixels], limit: int) -> None:
         self._decode, self._limit = decode, limit
         self._entries: OrderedDict[int, Future[Pixels]] = OrderedDict()
-        self._lock = Lock()
+        self._lock = RLock()
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="decode")
 
     def get(self, index: int) -> Pixels:
@@ -53,7 +53,10 @@ class ImageCache:
     def _request(self, index: int) -> Future[Pixels]:
         with self._lock:
             if index not in self._entries:
-                self._entries[index] = self._pool.submit(self._decode, index)
+                future = self._pool.submit(self._decode, index)
+                self._entries[index] = future
+                # Entries that are decoded ahead count as soon as they are there, not only once they are used.
+                future.add_done_callback(lambda _: self._shrink())
             self._entries.move_to_end(index)
             return self._entries[index]
 

@@ -78,11 +78,18 @@ def test_prefetching_decodes_before_it_is_asked_for() -> None:
     assert (cache.get(5)[0] == 5).all()
 
 
-def test_prefetching_respects_the_limit_once_images_are_taken() -> None:
-    cache = ImageCache(entry, 2 * SIZE)
+def test_prefetching_respects_the_limit_while_nothing_is_taken() -> None:
+    last = threading.Event()
+
+    def decode(index: int):
+        if index == 49:
+            last.set()
+        return entry(index)
+
+    cache = ImageCache(decode, 2 * SIZE)
     cache.prefetch(range(50))
-    for index in range(50):
-        cache.get(index)
+    assert last.wait(10)
+    assert (cache.get(49)[0] == 49).all()
     assert cache.bytes <= 2 * SIZE
 
 
