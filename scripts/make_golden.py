@@ -1,4 +1,4 @@
-"""Makes the images in tests/golden anew. Look at them before you commit them: a test compares with them from then on."""
+"""Makes the images in tests/golden anew. Look at them before you commit them: a test compares with them."""
 
 from __future__ import annotations
 

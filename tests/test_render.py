@@ -70,10 +70,14 @@ def ours(leaves: list[Tensor], cameras: Cameras, mode: str = "classic", **option
 
 def theirs(leaves: list[Tensor], cameras: Cameras, mode: str) -> tuple[Tensor, Tensor, Flat]:
     """Image and transmittance of the reference, depth as fourth channel; and what was blended."""
-    *parameters, viewmats, background = leaves
+    means, quats, log_scales, opacity_logits, sh, viewmats, background = leaves
     eps2d, compensate = ANTIALIAS[mode]
     means2d, depths, conics, opacities, extents, colours = reference_project(
-        *parameters,
+        means,
+        quats,
+        log_scales,
+        opacity_logits,
+        sh,
         viewmats,
         cameras.Ks.double(),
         WIDTH,
