@@ -89,7 +89,7 @@ struct Splat {
   Mat2x3<V> JR;         // J R_v
   Mat2x3<V> T;
   V opacity;            // before compensation
-  V::mask is_valid;     // neither NaN nor a quaternion without direction
+  V::mask is_valid;     // no NaN, and a quaternion with a direction
 };
 
 template <CameraModel MODEL>
@@ -115,7 +115,8 @@ SPLAT_HD Splat splat_at(const Camera& camera, const Inputs& in, int place) {
   s.opacity = V(1.0f) / (V(1.0f) + exp(-logit));
   // exp maps NaN to a number, so here is the last place to see it; elsewhere it reaches the outputs.
   const V parameters = log_scale.x + log_scale.y + log_scale.z;
-  s.is_valid = (squared_length > V(kQuatNormMin)) & (parameters == parameters) & (logit == logit);
+  s.is_valid = (squared_length > V(kQuatNormMin)) & (squared_length <= V(kLargest)) & (parameters == parameters) &
+               (logit == logit);
   return s;
 }
 

@@ -50,7 +50,8 @@ uint32_t project_lanes(const ProjectParams& a, const Camera& camera, const Input
   out.set(kExtent, place, extent.x);
   out.set(kExtent + 1, place, extent.y);
 
-  const V all = mean.x + mean.y + Q.a + Q.b + Q.c + extent.x + extent.y;  // finite only if each of them is
+  // Finite only if each of them is.
+  const V all = mean.x + mean.y + cov.det + Q.a + Q.b + Q.c + extent.x + extent.y;
   const auto visible = s.is_valid & (cov.det > V(kDetMin)) & (opacity >= V(kAlphaMin)) & (abs(all) <= V(kLargest)) &
                        (mean.x + extent.x > V(0.0f)) & (mean.x - extent.x < V(a.width)) &
                        (mean.y + extent.y > V(0.0f)) & (mean.y - extent.y < V(a.height));

@@ -6,13 +6,14 @@ first, without gradients, so that neither its values nor its gradients can spoil
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from splat.cameras import CAMERA_MODELS, CameraModel
 from splat.reference import constants
 from splat.reference.sh import sh_colours
-
-PINHOLE, ORTHO, FISHEYE = range(3)  # the order of splat.cameras.CAMERA_MODELS
 
 
 def project(
@@ -39,7 +40,7 @@ def project(
         R, t, K = viewmats[camera, :3, :3], viewmats[camera, :3, 3], Ks[camera]
         mean = means[gaussian]
         point = (R @ mean[..., None])[..., 0] + t
-        mean2d, jacobian = _CAMERAS[camera_model](point, K, width, height)
+        mean2d, jacobian = camera_function(CAMERA_MODELS[camera_model])(point, K, width, height)
         # Sigma_2 = T T^T + eps I. The 2x2 minors of T give its determinant without cancellation (Cauchy-Binet).
         T = jacobian @ R @ rotation_matrices(quats[gaussian]) * log_scales[gaussian].exp()[..., None, :]
         squares = (T[:, :, None] * T[:, None, :]).sum(-1)
@@ -65,7 +66,8 @@ def project(
         mean2d, depth, conic, opacity, extent, colour, det = pairs(camera, gaussian)
         size = torch.tensor([width, height], dtype=mean2d.dtype)
         visible = (depth > near) & (depth < far) & (det > constants.DET_MIN) & (opacity >= constants.ALPHA_MIN)
-        visible &= quats[gaussian].square().sum(-1) > constants.QUAT_NORM_MIN
+        squared_length = quats[gaussian].square().sum(-1)
+        visible &= (squared_length > constants.QUAT_NORM_MIN) & squared_length.isfinite()
         visible &= ((mean2d + extent > 0) & (mean2d - extent < size)).all(-1)
         # What overflowed or is NaN anywhere is culled too.
         visible &= torch.cat([mean2d, conic, extent, colour, det[:, None]], dim=-1).isfinite().all(-1)
@@ -91,8 +93,13 @@ def rotation_matrices(quats: Tensor) -> Tensor:
     return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
 
 
+def camera_function(model: CameraModel) -> Callable[[Tensor, Tensor, int, int], tuple[Tensor, Tensor]]:
+    """The map of a camera model: (points [P, 3], K [P, 3, 3], width, height) -> pixels [P, 2], Jacobian [P, 2, 3]."""
+    return {"pinhole": _pinhole, "ortho": _ortho, "fisheye": _fisheye}[model]
+
+
 def _pinhole(point: Tensor, K: Tensor, width: int, height: int) -> tuple[Tensor, Tensor]:
-    """[P, 2] pixels and their Jacobian [P, 2, 3]; far outside the image the Jacobian's slope is held fixed."""
+    """Far outside the image the Jacobian's slope is held fixed, lest it explode."""
     x, y, z = point.unbind(-1)
     fx, fy, cx, cy = _intrinsics(K)
     margin_x, margin_y = constants.CLAMP_MARGIN * width, constants.CLAMP_MARGIN * height
@@ -145,6 +152,3 @@ def _intrinsics(K: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def _matrix(*entries: Tensor) -> Tensor:
     """[P, 2, 3] from six [P] in reading order."""
     return torch.stack(entries, dim=-1).unflatten(-1, (2, 3))
-
-
-_CAMERAS = {PINHOLE: _pinhole, ORTHO: _ortho, FISHEYE: _fisheye}

@@ -1,5 +1,5 @@
 // The numbers that forward, backward, both devices and the Python reference must agree on.
-// splat/reference/constants.py holds the same values; tests/native/test_constants.py compares the two.
+// splat/reference/constants.py holds the same values; tests/native/test_library.py compares the two.
 #pragma once
 
 namespace splat {

@@ -1,0 +1,401 @@
+"""The projection: kernel against reference, published vectors, gradients, laws, edges."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from worlds import PARAMETERS, World, four_gaussians, random_world
+
+from splat.cameras import CAMERA_MODELS
+from splat.ops.project import Projection, project
+from splat.reference.project import camera_function as reference_camera
+from splat.reference.project import project as reference_project
+from splat.reference.project import rotation_matrices
+from splat.reference.sh import sh_basis
+
+# Relative to the largest entry (values) and to the norm (gradients): float32 rounding of some hundred operations.
+VALUE_TOLERANCE = 1e-5
+GRADIENT_TOLERANCE = 1e-4
+
+
+def reference(*arguments, **settings) -> Projection:
+    return Projection(*reference_project(*arguments, **settings))
+
+
+@torch.no_grad()
+def values(world: World, **settings) -> Projection:
+    return project(*world.arguments(world.leaves()), **settings)
+
+
+def weighted(projection: Projection) -> Tensor:
+    """A loss in which every differentiable number has a weight of its own."""
+    generator = torch.Generator().manual_seed(7)
+    total = projection.depths.new_zeros(())
+    for name, value in projection._asdict().items():
+        weights = torch.randn(value.shape, generator=generator)
+        total = total if name == "extents" else total + (weights.to(value.dtype) * value).sum()
+    return total
+
+
+def gradients(function, world: World, dtype: torch.dtype, **settings) -> dict[str, Tensor]:
+    leaves = world.leaves(dtype)
+    loss = weighted(function(*world.arguments(leaves), **settings))
+    found = torch.autograd.grad(loss, leaves, allow_unused=True)
+    pairs = zip(PARAMETERS, leaves, found, strict=True)
+    return {name: torch.zeros_like(leaf) if value is None else value for name, leaf, value in pairs}
+
+
+def assert_same_values(ours: Projection, truth: Projection) -> None:
+    assert torch.equal(ours.extents[..., 0] > 0, truth.extents[..., 0] > 0)
+    for name, expected in truth._asdict().items():
+        error = (getattr(ours, name).double() - expected.double()).abs()
+        assert not error.numel() or error.max() <= VALUE_TOLERANCE * expected.abs().max(), name
+
+
+def assert_same_gradients(ours: dict[str, Tensor], truth: dict[str, Tensor]) -> None:
+    for name, expected in truth.items():
+        error = (ours[name].double() - expected.double()).norm()
+        assert error <= GRADIENT_TOLERANCE * expected.norm() + 1e-12, name
+
+
+# Published vectors: training.md, appendix A.
+
+
+def vector_world(mean: tuple[float, float, float]) -> World:
+    return World(
+        means=torch.tensor([mean], dtype=torch.float64),
+        quats=torch.tensor([[0.9, 0.1, -0.2, 0.3]], dtype=torch.float64),
+        log_scales=torch.tensor([[0.05, 0.10, 0.02]], dtype=torch.float64).log(),
+        opacity_logits=torch.tensor([0.8], dtype=torch.float64).logit(),
+        sh=torch.zeros(1, 1, 3, dtype=torch.float64),
+        viewmats=torch.eye(4, dtype=torch.float64)[None],
+        Ks=torch.tensor([[[500.0, 0, 320], [0, 480, 240], [0, 0, 1]]], dtype=torch.float64),
+        width=640,
+        height=480,
+    )
+
+
+@pytest.mark.parametrize(("function", "dtype"), [(reference, torch.float64), (project, torch.float32)])
+@pytest.mark.parametrize("v_rho", [0.0, 3.0])
+def test_vectors_of_projection(function, dtype: torch.dtype, v_rho: float) -> None:
+    world = vector_world((0.3, -0.2, 4.0))
+    leaves = world.leaves(dtype)
+    settings = world.settings(sh_degree=-1, compensate=v_rho > 0)
+    found = function(*world.arguments(leaves), **settings)
+    close = {"rtol": 1e-5 if dtype == torch.float32 else 1e-7, "atol": 0}
+    rho = 0.9941832663 if v_rho else 1.0
+
+    def vector(*values: float) -> Tensor:
+        return torch.tensor(values, dtype=dtype)
+
+    torch.testing.assert_close(found.means2d[0, 0], vector(357.5, 216.0), **close)
+    torch.testing.assert_close(found.conics[0, 0], vector(0.021811456, 0.012458528, 0.016918125), rtol=3e-5, atol=0)
+    torch.testing.assert_close(found.opacities[0, 0], vector(0.8 * rho)[0], **close)
+    if not v_rho:
+        torch.testing.assert_close(found.extents[0, 0], vector(29.01164726, 32.94113818), **close)
+
+    upstream = (found.means2d[0, 0] * vector(1, -2)).sum() + (found.conics[0, 0] * vector(10, -20, 30)).sum()
+    upstream = upstream + 0.5 * found.depths[0, 0] + v_rho / 0.8 * found.opacities[0, 0]
+    v_means, v_quats, v_log_scales, v_viewmats = torch.autograd.grad(upstream, [leaves[i] for i in (0, 1, 2, 5)])
+    expected = {
+        0.0: [
+            (125.036242003, -239.950084792, -20.638463868),
+            (-0.352546095, 0.411760127, -0.345038008, 0.690359571),
+            (-0.494220949, -0.431046583, -0.021766557),
+        ],
+        3.0: [
+            (125.034055354, -239.951927162, -20.647055455),
+            (-0.346941105, 0.403765954, -0.321931031, 0.691613976),
+            (-0.466775441, -0.425072231, -0.020532545),
+        ],
+    }[v_rho]
+    for value, numbers in zip((v_means, v_quats, v_log_scales), expected, strict=True):
+        torch.testing.assert_close(value[0], vector(*numbers), rtol=2e-5, atol=1e-8)
+    if not v_rho:
+        rotation = [[37.315328872, -25.321878647, 500], [-71.91218785, 47.237637039, -960]]
+        rotation += [[-6.173231501, 4.113671046, -82.552965911]]
+        torch.testing.assert_close(v_viewmats[0, :3, :3], torch.tensor(rotation, dtype=dtype), rtol=2e-5, atol=1e-8)
+        torch.testing.assert_close(v_viewmats[0, :3, 3], v_means[0], rtol=1e-6, atol=0)
+        assert not v_viewmats[0, 3].any()
+
+
+def test_vectors_of_a_held_slope() -> None:
+    # The vector's splat is off the image, where projection culls, so this is the reference's camera and covariance.
+    world = vector_world((4.2, -0.2, 4.0))
+    means, quats, log_scales, *_ = leaves = world.leaves(torch.float64)
+    mean2d, jacobian = reference_camera("pinhole")(means, world.Ks, 640, 480)
+    torch.testing.assert_close(mean2d, torch.tensor([[845.0, 216.0]], dtype=torch.float64))
+    expected = torch.tensor([[[125.0, 0, -104], [0, 120, 6]]], dtype=torch.float64)
+    torch.testing.assert_close(jacobian, expected)
+    axes = jacobian @ rotation_matrices(quats) * log_scales.exp()[:, None, :]
+    conic = torch.linalg.inv(axes @ axes.transpose(1, 2) + 0.3 * torch.eye(2, dtype=torch.float64))[0]
+    loss = mean2d[0, 0] - 2 * mean2d[0, 1] + 10 * conic[0, 0] - 20 * conic[0, 1] + 30 * conic[1, 1] + 0.5 * means[0, 2]
+    found = torch.autograd.grad(loss, leaves[:3])
+    vectors = [
+        (125, -239.945259485, -142.448317416),
+        (-0.664444517, 1.280142026, -1.154399679, 0.797019757),
+        (-0.619399927, -0.371061491, -0.205320816),
+    ]
+    for value, numbers in zip(found, vectors, strict=True):
+        torch.testing.assert_close(value[0], torch.tensor(numbers, dtype=torch.float64), rtol=1e-7, atol=1e-8)
+
+
+def test_vectors_of_sh_basis() -> None:
+    direction = torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64) / math.sqrt(14)
+    expected = """0.282094792 -0.261169028 0.391753542 -0.130584514 0.156078347 -0.468235042 0.292863596 -0.234117521
+        -0.117058760 0.022527969 0.331092173 -0.540952781 0.064115724 -0.270476391 -0.248319130 0.123903829
+        -0.076632947 0.054187677 0.473087348 -0.430101349 -0.192680818 -0.215050675 -0.354815511 0.298032221
+        -0.022351276"""
+    numbers = torch.tensor([float(word) for word in expected.split()], dtype=torch.float64)
+    torch.testing.assert_close(sh_basis(direction, 4)[0], numbers, rtol=0, atol=1e-9)
+
+
+# Parity with the reference.
+
+
+@pytest.mark.parametrize("model", CAMERA_MODELS)
+@pytest.mark.parametrize("compensate", [False, True])
+@pytest.mark.parametrize("sh_degree", [-1, 0, 1, 2, 3, 4])
+def test_kernel_is_the_reference(model, compensate: bool, sh_degree: int) -> None:
+    world = random_world(300, model=model, sh_degree=4, seed=sh_degree + 1)
+    settings = world.settings(sh_degree=sh_degree, compensate=compensate)
+    ours = values(world, **settings)
+    truth = reference(*world.arguments(world.leaves(torch.float64)), **settings)
+    assert 100 < (ours.extents[..., 0] > 0).sum() < 550  # visible ones and culled ones
+    assert_same_values(ours, truth)
+    assert_same_gradients(
+        gradients(project, world, torch.float32, **settings), gradients(reference, world, torch.float64, **settings)
+    )
+
+
+@pytest.mark.parametrize("model", CAMERA_MODELS)
+def test_huge_gaussians_around_the_border(model) -> None:
+    # Many of these have their centre so far outside that the pinhole Jacobian's slope is held.
+    world = random_world(300, model=model, size=0.8, seed=11)
+    settings = world.settings()
+    ours, truth = (
+        function(*world.arguments(world.leaves(dtype)), **settings)
+        for function, dtype in ((project, torch.float32), (reference, torch.float64))
+    )
+    beyond = (truth.means2d[..., 0] - world.width / 2).abs() > 0.66 * world.width
+    assert (beyond & (truth.extents[..., 0] > 0)).sum() > 20
+    assert_same_values(ours, truth)
+    assert_same_gradients(
+        gradients(project, world, torch.float32, **settings), gradients(reference, world, torch.float64, **settings)
+    )
+
+
+@pytest.mark.parametrize("model", CAMERA_MODELS)
+@pytest.mark.parametrize("compensate", [False, True])
+def test_reference_gradients_are_its_differences(model, compensate: bool) -> None:
+    world = four_gaussians(model)
+    settings = world.settings(sh_degree=4, compensate=compensate)
+
+    def differentiable(*leaves: Tensor) -> tuple[Tensor, ...]:
+        found = reference(*world.arguments(list(leaves)), **settings)
+        assert (found.extents > 0).all()
+        return tuple(value for name, value in found._asdict().items() if name != "extents")
+
+    assert torch.autograd.gradcheck(differentiable, world.leaves(torch.float64), fast_mode=True)
+
+
+# The operator's registration.
+
+
+def op_arguments(world: World, leaves: list[Tensor], **settings) -> tuple:
+    return *world.arguments(leaves), *world.settings(**settings).values()
+
+
+@pytest.mark.parametrize("count", [0, 5])
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_opcheck(count: int, requires_grad: bool) -> None:
+    world = random_world(count, sh_degree=1)
+    leaves = [leaf.requires_grad_(requires_grad) for leaf in world.leaves()]
+    torch.library.opcheck(torch.ops.splat.project.default, op_arguments(world, leaves, sh_degree=1))
+
+
+def test_opcheck_of_backward() -> None:
+    world = random_world(5, sh_degree=1)
+    arguments = op_arguments(world, [leaf.detach() for leaf in world.leaves()], sh_degree=1)
+    *outputs, extents, colours = torch.ops.splat.project.default(*arguments)
+    cotangents = [torch.randn_like(value) for value in (*outputs, colours)]
+    for needs_viewmats in (False, True):
+        everything = (*arguments, extents, colours, *cotangents, needs_viewmats)
+        torch.library.opcheck(torch.ops.splat.project_backward.default, everything)
+
+
+def test_inputs_of_any_layout() -> None:
+    world = random_world(50)
+    arguments = op_arguments(world, [leaf.detach() for leaf in world.leaves()])
+    strided = [x.mT.contiguous().mT if isinstance(x, Tensor) and x.dim() > 1 else x for x in arguments]
+    assert not strided[0].is_contiguous()
+    for ours, expected in zip(
+        torch.ops.splat.project.default(*strided), torch.ops.splat.project.default(*arguments), strict=True
+    ):
+        assert torch.equal(ours, expected)
+
+
+# Laws.
+
+
+def test_any_number_of_threads_gives_the_same_bits() -> None:
+    world = random_world(5000, views=3)
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            found = values(world, **world.settings())
+            results.append([*found, *gradients(project, world, torch.float32, **world.settings()).values()])
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+@settings(max_examples=30)
+@given(length=st.floats(1e-3, 1e6), seed=st.integers(0, 1000))
+def test_length_of_quaternions_means_nothing(length: float, seed: int) -> None:
+    world = random_world(20, seed=seed)
+    longer = dataclasses.replace(world, quats=world.quats * length)
+    ours, other = (values(w, **w.settings()) for w in (world, longer))
+    for a, b in zip(ours, other, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5 * a.abs().max().item())
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 1000))
+def test_order_means_nothing(seed: int) -> None:
+    world = random_world(40, seed=seed)
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(seed))
+    per_gaussian = {name: getattr(world, name)[order] for name in PARAMETERS if name != "viewmats"}
+    shuffled = dataclasses.replace(world, **per_gaussian)
+    ours, other = (values(w, **w.settings()) for w in (world, shuffled))
+    assert all(torch.equal(a[:, order], b) for a, b in zip(ours, other, strict=True))
+
+
+def test_each_camera_is_on_its_own() -> None:
+    world = random_world(100, views=3)
+    together = values(world, **world.settings())
+    for i in range(3):
+        alone = dataclasses.replace(world, viewmats=world.viewmats[i : i + 1], Ks=world.Ks[i : i + 1])
+        single = values(alone, **alone.settings())
+        assert all(torch.equal(a[i : i + 1], b) for a, b in zip(together, single, strict=True))
+
+
+# Edges.
+
+BIG = 3e38
+POISON = (math.nan, math.inf, -math.inf)
+
+
+def edge_world() -> World:
+    """Gaussians each of which has one thing that is out of the ordinary; those of `four_gaussians` around them."""
+    world = four_gaussians()
+    rows: list[dict[str, object]] = [{}]
+    rows += [{"means": (0.0, 0.0, z)} for z in (-1.0, 0.0, 0.05, 50.0, 1e30)]
+    rows += [{"means": (x, 0.0, 2.0)} for x in (1e6, 1e30, BIG)]
+    rows += [{"log_scales": scale} for scale in (-60.0, -math.inf, 3.0, 30.0, 60.0, BIG)]
+    rows += [{"log_scales": (5.0, -10.0, -10.0)}, {"log_scales": (1.5, 1.5, 1.5), "means": (0.0, 0.0, 2.0)}]
+    rows += [{"opacity_logits": logit} for logit in (-100.0, -5.6, 20.0, 200.0, math.inf, -math.inf)]
+    rows += [{"quats": (0.0, 0.0, 0.0, 0.0)}, {"quats": 1e-20}, {"quats": 1e-4}, {"quats": 1e30}]
+    rows += [{"sh": 1e30}, {"sh": -1e30}]
+    rows += [{name: value} for name in PARAMETERS[:-1] for value in POISON]
+    picked = {name: getattr(world, name)[torch.zeros(len(rows), dtype=torch.long)] for name in PARAMETERS[:-1]}
+    for i, row in enumerate(rows):
+        for name, value in row.items():
+            picked[name][i] = torch.tensor(value)
+    joined = {name: torch.cat([getattr(world, name), values, getattr(world, name)]) for name, values in picked.items()}
+    return dataclasses.replace(world, **joined)
+
+
+@pytest.mark.parametrize("model", CAMERA_MODELS)
+@pytest.mark.parametrize("compensate", [False, True])
+def test_edges_are_those_of_the_reference_and_harm_nobody(model, compensate: bool) -> None:
+    world = dataclasses.replace(edge_world(), model=model)
+    settings = world.settings(compensate=compensate)
+    ours = values(world, **settings)
+    truth = reference(*world.arguments(world.leaves()), **settings)
+    assert all(value.isfinite().all() for value in ours)
+    assert_same_values(ours, truth)
+    visible = ours.extents[..., 0] > 0
+    for value in ours:
+        assert not value[~visible].any()
+
+    # The ordinary ones at both ends have the gradients they have without company.
+    found = gradients(
+        lambda *a, **k: project(*a, **k)._replace(colours=torch.zeros(0)), world, torch.float32, **settings
+    )
+    unseen = ~visible.any(dim=0)
+    for name in PARAMETERS[:-1]:
+        assert not found[name][unseen].any()
+        assert found[name][:4].isfinite().all() and found[name][-4:].isfinite().all()
+
+
+@settings(max_examples=30)
+@given(
+    name=st.sampled_from(PARAMETERS[:-1]),
+    poison=st.sampled_from(POISON),
+    row=st.integers(0, 3),
+    seed=st.integers(0, 10**6),
+)
+def test_poison_is_culled(name: str, poison: float, row: int, seed: int) -> None:
+    world = four_gaussians()
+    place = torch.randint(0, getattr(world, name)[row].numel(), (), generator=torch.Generator().manual_seed(seed))
+    poisoned = dataclasses.replace(world, **{name: getattr(world, name).clone()})
+    getattr(poisoned, name)[row].view(-1)[place] = poison
+    settings = world.settings(sh_degree=4)
+    clean, found = (values(w, **settings) for w in (world, poisoned))
+    harmless = (name, poison) in (("log_scales", -math.inf), ("opacity_logits", math.inf))
+    others = torch.arange(4) != row
+    for a, b in zip(clean, found, strict=True):
+        assert torch.equal(a[:, others], b[:, others])
+        assert harmless or not b[:, row].any()
+    for gradient in gradients(project, poisoned, torch.float32, **settings).values():
+        assert gradient.isfinite().all()
+
+
+def test_no_gaussians_and_no_cameras() -> None:
+    for count, views in ((0, 2), (3, 0)):
+        world = random_world(count, views=views)
+        ours = values(world, **world.settings())
+        assert [tuple(value.shape) for value in ours] == [
+            (views, count, *rest) for rest in ((2,), (), (3,), (), (2,), (3,))
+        ]
+        found = gradients(project, world, torch.float32, **world.settings())
+        assert not any(value.any() for value in found.values())
+
+
+def test_one_gaussian_over_the_whole_image() -> None:
+    world = random_world(1, views=1)
+    world.means[0], world.log_scales[0], world.opacity_logits[0] = torch.tensor([0.0, 0.0, 3.0]), 2.0, 9.0
+    ours = values(world, **world.settings())
+    assert (ours.extents[0, 0] > torch.tensor([world.width, world.height])).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"means": torch.zeros(3, 2)}, r"means must be \[N, 3\], got \[3, 2\]"),
+        ({"quats": torch.zeros(4, 4)}, r"quats must be \[N, 4\] with N = 3, got \[4, 4\]"),
+        ({"sh": torch.zeros(3, 5, 3)}, "1, 4, 9, 16 or 25"),
+        ({"means": torch.zeros(3, 3, dtype=torch.float64)}, "quats must be torch.float64 like means"),
+        ({"near": 0.0}, "near must be > 0, got 0.0"),
+        ({"sh_degree": 4}, "sh_degree .* got degree 4 and 16 coefficients"),
+        ({"camera_model": 3}, "camera_model must be 0, 1 or 2, got 3"),
+        ({"eps2d": -1.0}, "eps2d must be >= 0"),
+    ],
+)
+def test_mistakes_are_named(change: dict, message: str) -> None:
+    world = random_world(3)
+    tensors = {name: value for name, value in change.items() if isinstance(value, Tensor)}
+    world = dataclasses.replace(world, **tensors)
+    settings = world.settings() | {name: value for name, value in change.items() if name not in tensors}
+    with pytest.raises((ValueError, TypeError, RuntimeError), match=message):
+        project(*world.arguments([getattr(world, name) for name in PARAMETERS]), **settings)
