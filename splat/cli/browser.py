@@ -25,8 +25,8 @@ def announce(text: str) -> None:
 
 def wait_for_interrupt(text: str) -> None:
     """Says why and waits until Ctrl-C, which is the expected end and no error."""
-    say(text)
     try:
+        say(text)
         threading.Event().wait()
     except KeyboardInterrupt:
         pass

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +18,9 @@ from splat.files import atomic
 if TYPE_CHECKING:
     from torch import Tensor
 
+#: ffmpeg's encoder and its quality, by suffix; H.264 plays everywhere.
+H264 = ("libx264", "-crf", "18", "-movflags", "+faststart")
+ENCODERS = {".webm": ("libvpx-vp9", "-crf", "30", "-b:v", "0"), ".mkv": ("libx264", "-crf", "18")}
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
 _FRAME = re.compile(r"\d{5}\.png")
 
@@ -41,25 +47,39 @@ def write_video(frames: Iterable[Tensor], output: Path, fps: int, width: int, he
     """Encodes [H, W, 3] images in [0, 1], all of one size, width and height even.
 
     Raises:
-        SplatError: ffmpeg failed.
+        SplatError: ffmpeg failed, or the file cannot be written.
     """
-    import imageio_ffmpeg
+    from imageio_ffmpeg import get_ffmpeg_exe
 
-    codec = "libvpx-vp9" if output.suffix.lower() == ".webm" else "libx264"
-    with atomic(output) as partial:
-        writer = imageio_ffmpeg.write_frames(
-            str(partial), (width, height), fps=fps, codec=codec, quality=8, macro_block_size=2, ffmpeg_log_level="error"
-        )
+    given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "-"]
+    wanted = ["-c:v", *ENCODERS.get(output.suffix.lower(), H264), "-pix_fmt", "yuv420p"]
+    with atomic(output) as partial, tempfile.TemporaryFile() as log:
+        command = [get_ffmpeg_exe(), "-y", "-loglevel", "error", *given, *wanted, str(partial)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        assert process.stdin is not None
         try:
-            writer.send(None)
             for frame in frames:
-                writer.send(to_uint8(frame).numpy().tobytes())
-        except BrokenPipeError as error:
-            raise SplatError(f"{output}: ffmpeg stopped; is the disk full? Or render to a folder of PNGs.") from error
+                process.stdin.write(to_uint8(frame).numpy().tobytes())
+            process.stdin.close()
+            status = process.wait()
+        except BrokenPipeError:
+            status = process.wait()
+        except BaseException:
+            process.kill()
+            raise
         finally:
-            writer.close()
-        if not partial.stat().st_size:
-            raise SplatError(f"{output}: ffmpeg wrote nothing; its message is above. Or render to a folder of PNGs.")
+            _close(process)
+        if status:
+            log.seek(0)
+            said = log.read().decode(errors="replace").strip().splitlines()
+            why = said[-1] if said else f"it ended with status {status}"
+            raise SplatError(f"{output}: ffmpeg failed ({why}): see whether the disk is full, or give -o a folder.")
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    """Lets go of a process whose pipe may be broken."""
+    with suppress(BrokenPipeError):
+        process.communicate()
 
 
 def write_folder(frames: Iterable[Tensor], output: Path) -> int:

@@ -66,19 +66,15 @@ def warn(sentences: Iterable[str]) -> None:
 
 
 def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
-    """The items, with a bar and the time left on stderr; a single line at the end where stderr is no terminal."""
+    """The items, with a bar and the time left on stderr; where that is no terminal, one line before."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        say(f"{what} ({total})")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("left"), console=console, disable=not console.is_terminal) as bar:
         yield from bar.track(items, total=total, description=what)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         from splat.train.run import load_config
 
         # The flags given now are laid over the run's own settings, not over the defaults.
-        saved = replace(options, config=load_config(options.output))
+        saved = Train(options.source, options.output, load_config(options.output))
         options = parse(Train, "train", words, EXAMPLES, default=saved)
     if options.view:
         require("--view", "viewer")

@@ -1,0 +1,17 @@
+"""A run made by the command line itself, for the commands that need one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import SMALL, splat
+
+
+@pytest.fixture(scope="session")
+def run(capture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the made-up capture; not to be written to."""
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    result = splat("train", capture, "-o", folder, "--iterations", 40, "--test-every", 5, *SMALL)
+    assert result.returncode == 0, result.stderr
+    return folder
