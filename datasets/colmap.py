@@ -6,6 +6,7 @@ Layout: https://colmap.github.io/format.html
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,7 +116,12 @@ class _Bytes:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise SplatError(f"{path} is missing, and a COLMAP model needs it; {AGAIN}")
-        self.path, self.data, self.offset = path, path.read_bytes(), 0
+        self.path, self.offset = path, 0
+        with path.open("rb") as file:
+            # Mapped, not read: a large model's photos list gigabytes of 2D points, all of which are passed over. An
+            # empty file cannot be mapped.
+            empty = file.seek(0, 2) == 0
+            self.data = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def take(self, layout: struct.Struct) -> tuple:
         self.need(layout.size)
