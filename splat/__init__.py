@@ -9,7 +9,9 @@ Importing this module loads nothing heavy; each name is fetched on first use.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,6 +37,17 @@ _HOME = {
     "train": ("splat.train", "train"),
 }
 __all__ = ["Cameras", "Gaussians", "Rendering", "SplatError", "load", "render", "save", "train"]
+
+
+class _Face(ModuleType):
+    """Importing a submodule binds it to its package; here `render` and `train` stay the functions they promise to be."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face
 
 
 def __getattr__(name: str) -> Any:

@@ -1,9 +1,7 @@
-"""Training: from a capture to a scene. `splat.train(capture, output, iterations=2000)` is `splat.train.run.train`."""
+"""Training: from a capture to a scene."""
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,13 +15,3 @@ def __getattr__(name: str) -> Any:
     from splat.train.run import train
 
     return train
-
-
-class _Callable(ModuleType):
-    """Importing any part of this package binds `splat.train` to the module; it has to stay the function it promises."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.train(*args, **kwargs)
-
-
-sys.modules[__name__].__class__ = _Callable

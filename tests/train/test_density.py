@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -40,23 +42,9 @@ def observe(adc: Adc, gradients: Tensor, visible: Tensor | None = None, step: in
     visible = torch.ones(count, dtype=torch.bool) if visible is None else visible
     means2d = torch.zeros(1, count, 2, requires_grad=True)
     means2d.grad = (gradients * visible[:, None] / torch.tensor([WIDTH / 2, HEIGHT / 2]))[None]
-    extents = visible[None, :, None].float().expand(1, count, 2)
-    blank = torch.zeros(1, count)
-    adc.observe(
-        Rendering(
-            rgb=torch.zeros(1, HEIGHT, WIDTH, 3),
-            alpha=torch.zeros(1, HEIGHT, WIDTH),
-            accumulated_depth=None,
-            median_depth=None,
-            means2d=means2d,
-            depths=blank,
-            extents=extents,
-            conics=torch.zeros(1, count, 3),
-            opacities=blank,
-            absgrad=None,
-        ),
-        step,
-    )
+    # What the strategy reads of a Rendering.
+    seen = SimpleNamespace(rgb=torch.zeros(1, HEIGHT, WIDTH, 3), means2d=means2d, visible=visible[None])
+    adc.observe(cast(Rendering, seen), step)
 
 
 SMALL, LARGE = 0.01 * EXTENT * 0.9, 0.01 * EXTENT * 1.1
