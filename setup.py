@@ -120,7 +120,7 @@ def ninja_file(torch: Path) -> str:
 
 
 def build_native(destination: Path) -> Path:
-    """Builds what changed in build/native and puts the library in place by a rename, so that a failure harms nothing."""
+    """Builds what changed in build/native, then puts the library in place by a rename: a failure harms nothing."""
     folder = ROOT / "build" / "native"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "build.ninja").write_text(ninja_file(torch_folder()), encoding="utf-8")

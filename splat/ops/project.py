@@ -23,7 +23,7 @@ class Projection(NamedTuple):
         depths: [C, N] distance along the optical axis, world units.
         conics: [C, N, 3] upper triangle of the inverse 2D covariances, 1/px^2.
         opacities: [C, N] peak opacities after compensation.
-        extents: [C, N, 2] half-sizes of the tight box in which alpha is at least 1/255, px; 0 where culled. No gradient.
+        extents: [C, N, 2] half-sizes of the tight box where alpha is at least 1/255, px; 0 where culled. No gradient.
         colours: [C, N, 3] view-dependent colours >= 0, or [C, N, 0] without them.
     """
 

@@ -22,11 +22,14 @@ def sh_basis(directions: Tensor, degree: int) -> Tensor:
         [M, K].
     """
     x, y, z = directions.unbind(-1)
+    # (x + i y)^m.
+    cos2, sin2 = x * x - y * y, 2 * x * y
+    cos3, sin3 = x * cos2 - y * sin2, x * sin2 + y * cos2
+    cos4, sin4 = x * cos3 - y * sin3, x * sin3 + y * cos3
     values = [torch.full_like(x, 0.28209479177387814)]
     if degree >= 1:
         values += [-0.4886025119029199 * y, 0.4886025119029199 * z, -0.4886025119029199 * x]
     if degree >= 2:
-        cos2, sin2 = x * x - y * y, 2 * x * y
         values += [
             0.5462742152960396 * sin2,
             -1.0925484305920792 * y * z,
@@ -35,7 +38,6 @@ def sh_basis(directions: Tensor, degree: int) -> Tensor:
             0.5462742152960396 * cos2,
         ]
     if degree >= 3:
-        cos3, sin3 = x * cos2 - y * sin2, x * sin2 + y * cos2
         first = -2.285228997322329 * z * z + 0.4570457994644658
         values += [
             -0.5900435899266435 * sin3,
@@ -47,7 +49,6 @@ def sh_basis(directions: Tensor, degree: int) -> Tensor:
             -0.5900435899266435 * cos3,
         ]
     if degree >= 4:
-        cos4, sin4 = x * cos3 - y * sin3, x * sin3 + y * cos3
         first = z * (-4.683325804901025 * z * z + 2.007139630671868)
         second = 3.31161143515146 * z * z - 0.47308734787878
         values += [

@@ -298,19 +298,18 @@ POISON = (math.nan, math.inf, -math.inf)
 def edge_world() -> World:
     """Gaussians each of which has one thing that is out of the ordinary; those of `four_gaussians` around them."""
     world = four_gaussians()
-    rows: list[dict[str, object]] = [{}]
-    rows += [{"means": (0.0, 0.0, z)} for z in (-1.0, 0.0, 0.05, 50.0, 1e30)]
-    rows += [{"means": (x, 0.0, 2.0)} for x in (1e6, 1e30, BIG)]
-    rows += [{"log_scales": scale} for scale in (-60.0, -math.inf, 3.0, 30.0, 60.0, BIG)]
-    rows += [{"log_scales": (5.0, -10.0, -10.0)}, {"log_scales": (1.5, 1.5, 1.5), "means": (0.0, 0.0, 2.0)}]
-    rows += [{"opacity_logits": logit} for logit in (-100.0, -5.6, 20.0, 200.0, math.inf, -math.inf)]
-    rows += [{"quats": (0.0, 0.0, 0.0, 0.0)}, {"quats": 1e-20}, {"quats": 1e-4}, {"quats": 1e30}]
-    rows += [{"sh": 1e30}, {"sh": -1e30}]
-    rows += [{name: value} for name in PARAMETERS[:-1] for value in POISON]
+    rows: list[tuple[str, float | tuple[float, ...]]] = []
+    rows += [("means", (0.0, 0.0, z)) for z in (-1.0, 0.0, 0.05, 50.0, 1e30)]
+    rows += [("means", (x, 0.0, 2.0)) for x in (1e6, 1e30, BIG)]
+    rows += [("log_scales", scale) for scale in (-60.0, -math.inf, 3.0, 30.0, 60.0, BIG)]
+    rows += [("log_scales", (5.0, -10.0, -10.0)), ("log_scales", (1.5, 1.5, 1.5))]
+    rows += [("opacity_logits", logit) for logit in (-100.0, -5.6, 20.0, 200.0, math.inf, -math.inf)]
+    rows += [("quats", length) for length in (0.0, 1e-20, 1e-4, 1e30)]
+    rows += [("sh", value) for value in (1e30, -1e30)]
+    rows += [(name, value) for name in PARAMETERS[:-1] for value in POISON]
     picked = {name: getattr(world, name)[torch.zeros(len(rows), dtype=torch.long)] for name in PARAMETERS[:-1]}
-    for i, row in enumerate(rows):
-        for name, value in row.items():
-            picked[name][i] = torch.tensor(value)
+    for i, (name, value) in enumerate(rows):
+        picked[name][i] = torch.tensor(value)
     joined = {name: torch.cat([getattr(world, name), values, getattr(world, name)]) for name, values in picked.items()}
     return dataclasses.replace(world, **joined)
 
