@@ -147,9 +147,12 @@ class _Client:
             return "preview" if moving else "full"
         if self.shown_quality == "preview":
             return None if moving else "full"
+        # The score comes first: it is due more rarely, and beside a busy training run a new picture always is.
+        if self._wants_score(now, generation):
+            return "score"
         if self.shown_generation != generation and now - self.shown_at >= REFRESH_EVERY:
             return "full"
-        return "score" if self._wants_score(now, generation) else None
+        return None
 
     def _wants_score(self, now: float, generation: int) -> bool:
         view = self.request.view

@@ -105,15 +105,42 @@ def is_websocket(headers: Headers | dict[str, str]) -> bool:
     return (headers.get("Upgrade") or "").lower() == "websocket"
 
 
-def start_server(host: str, port: int | None, gate: Gate) -> viser.ViserServer:
-    """Starts viser behind the gate.
+@dataclass(frozen=True)
+class Door:
+    """A gate and the socket behind which it stands: made first, so that a port in use is known before work begins."""
 
-    Args:
-        host: address to bind to.
-        port: the port to bind to, 0 for any; None takes DEFAULT_PORT or the next free one.
+    gate: Gate
+    listener: socket.socket
+    port: int
+
+    @staticmethod
+    def open(host: str, port: int | None) -> Door:
+        """Begins to listen.
+
+        Args:
+            host: address to bind to.
+            port: the port to bind to, 0 for any; None takes DEFAULT_PORT or the next free one.
+
+        Raises:
+            SplatError: viser is missing or of another version, the host is unknown, the port is taken.
+        """
+        _import_viser()
+        listener = _bind(host, port)
+        return Door(Gate(host), listener, listener.getsockname()[1])
+
+    @property
+    def link(self) -> str:
+        """The address to open in a browser; it carries the token."""
+        host = self.gate.host
+        shown = socket.gethostname() if host in {"0.0.0.0", "::"} else host
+        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}/?token={self.gate.token}"
+
+
+def start_server(door: Door) -> viser.ViserServer:
+    """Starts viser behind a door.
 
     Raises:
-        SplatError: viser is missing or of another version, the host is unknown, the port is taken.
+        SplatError: viser let nobody be put before its door.
     """
     viser = _import_viser()
 
@@ -124,13 +151,11 @@ def start_server(host: str, port: int | None, gate: Gate) -> viser.ViserServer:
 
     # A browser may leave at any moment; a message that it misses is no mistake of anybody's.
     warnings.filterwarnings("ignore", message="Queued a .* on a closed connection", category=UserWarning)
-    listener = _bind(host, port)
     # viser prints a box with a link that lacks the token, and "Server stopped"; ours is the one message.
-    with _behind(gate, listener) as entered, contextlib.redirect_stdout(io.StringIO()):
-        server = Server(host=host, port=listener.getsockname()[1], verbose=False)
+    with _behind(door) as entered, contextlib.redirect_stdout(io.StringIO()):
+        server = Server(host=door.gate.host, port=door.port, verbose=False)
     if not entered:
         stop_server(server)
-        listener.close()
         raise SplatError(f"The viewer does not know viser {viser.__version__}; run: pip install 'viser>=1.1,<1.2'")
     return server
 
@@ -138,12 +163,6 @@ def start_server(host: str, port: int | None, gate: Gate) -> viser.ViserServer:
 def stop_server(server: viser.ViserServer) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         server.stop()
-
-
-def link(host: str, port: int, gate: Gate) -> str:
-    """The address to open in a browser; it carries the token."""
-    shown = socket.gethostname() if host in {"0.0.0.0", "::"} else host
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/?token={gate.token}"
 
 
 def _import_viser() -> Any:
@@ -188,8 +207,9 @@ def _cannot_bind(host: str, port: int, error: OSError) -> SplatError:
 
 
 @contextlib.contextmanager
-def _behind(gate: Gate, listener: socket.socket) -> Iterator[list[bool]]:
+def _behind(door: Door) -> Iterator[list[bool]]:
     """While open, the next server that viser starts listens on our socket and asks our gate first."""
+    gate = door.gate
     import websockets.asyncio.server as sockets
     from websockets.datastructures import Headers
     from websockets.http11 import Response
@@ -217,7 +237,7 @@ def _behind(gate: Gate, listener: socket.socket) -> Iterator[list[bool]]:
             return response
 
         entered.append(True)
-        return serve(handler, None, None, *args, process_request=answer, sock=listener, **options)
+        return serve(handler, None, None, *args, process_request=answer, sock=door.listener, **options)
 
     with _serving:
         sockets.serve = gated_serve

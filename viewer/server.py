@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splat.train.listeners import EvalReport, Listener, StepReport
-from splat.viewer.gate import Gate, is_loopback, link, start_server, stop_server
+from splat.viewer.gate import Door, is_loopback, start_server, stop_server
 from splat.viewer.panels.cameras import CamerasPanel
 from splat.viewer.panels.train import TrainPanel
 from splat.viewer.panels.view import StatusLine, ViewPanel
@@ -34,43 +34,23 @@ class Viewer:
 
     Args:
         source: the scene.
-        host: address to listen on; every other than loopback lets the network try the door.
-        port: None takes 8080 or the next free one, 0 any.
+        door: where browsers come in.
 
     Attributes:
-        link: the address to open; it holds the token that lets a browser in.
-
-    Raises:
-        SplatError: viser is missing, or host and port cannot be had.
+        sessions: the browsers that look now, by viser's number.
     """
 
-    def __init__(self, source: SceneSource, *, host: str = LOOPBACK, port: int | None = None) -> None:
-        self.source, self.host = source, host
+    def __init__(self, source: SceneSource, door: Door) -> None:
+        self.source = source
         self._space = view_space(source)
-        self._sessions: dict[int, Session] = {}
+        self.sessions: dict[int, Session] = {}
         self._panels: dict[int, list[Any]] = {}
         self._pump = Pump(source, self._show, self._complain, self._tick)
-        gate = Gate(host)
-        self._server = start_server(host, port, gate)
-        self.port = self._server.get_port()
-        self.link = link(host, self.port, gate)
+        self._server = start_server(door)
         self._set_up_page()
         self._server.on_client_connect(self._join)
         self._server.on_client_disconnect(self._leave)
         self._pump.start()
-
-    def announcement(self) -> str:
-        """What to tell the user: where to look, and who else could."""
-        lines = [f"Viewer: {self.link}"]
-        if not is_loopback(self.host):
-            lines.append(
-                f"Warning: {self.host} can be reached from the network. Whoever has this link can look, and it travels "
-                f"unencrypted; safer: leave --host out and use ssh -L {self.port}:{LOOPBACK}:{self.port}"
-            )
-        elif os.environ.get("SSH_CONNECTION"):
-            here = socket.gethostname()
-            lines.append(f"From your own computer first: ssh -N -L {self.port}:{LOOPBACK}:{self.port} {here}")
-        return "\n".join(lines)
 
     def close(self) -> None:
         self._pump.stop()
@@ -95,7 +75,7 @@ class Viewer:
         if self.source.views:
             panels.append(CamerasPanel(session))
         panels.append(ViewPanel(session))
-        self._sessions[client.client_id] = session
+        self.sessions[client.client_id] = session
         self._panels[client.client_id] = panels
 
         @client.camera.on_update
@@ -106,16 +86,16 @@ class Viewer:
 
     def _leave(self, client: viser.ClientHandle) -> None:
         self._pump.forget(client.client_id)
-        self._sessions.pop(client.client_id, None)
+        self.sessions.pop(client.client_id, None)
         self._panels.pop(client.client_id, None)
 
     def _show(self, frame: Frame) -> None:
-        session = self._sessions.get(frame.job.client)
+        session = self.sessions.get(frame.job.client)
         if session is not None:
             session.show(frame)
 
     def _complain(self, client: int, problem: str) -> None:
-        session = self._sessions.get(client)
+        session = self.sessions.get(client)
         if session is not None:
             session.problem = problem
 
@@ -129,21 +109,26 @@ class LiveViewer(Listener):
     """Shows a run while it trains, and what it came to until `close()`.
 
     Args:
-        host, port: as of `Viewer`.
-        announce: takes the sentences that hold the link.
+        host: address to listen on; every other than loopback lets the network try the door.
+        port: None takes 8080 or the next free one, 0 any.
+        announce: takes the sentences that hold the link, once there is something to see.
+
+    Raises:
+        SplatError: viser is missing, or host and port cannot be had.
     """
 
     def __init__(
         self, *, host: str = LOOPBACK, port: int | None = None, announce: Callable[[str], object] = print
     ) -> None:
-        self._host, self._port, self._announce = host, port, announce
+        self.door = Door.open(host, port)
+        self._announce = announce
         self._source: TrainingSource | None = None
-        self.viewer: Viewer | None = None
+        self._viewer: Viewer | None = None
 
     def on_start(self, trainer: Trainer) -> None:
         self._source = TrainingSource(trainer)
-        self.viewer = Viewer(self._source, host=self._host, port=self._port)
-        self._announce(self.viewer.announcement())
+        self._viewer = Viewer(self._source, self.door)
+        self._announce(announcement(self.door))
 
     def on_step(self, trainer: Trainer, report: StepReport) -> None:
         if self._source is not None:
@@ -158,8 +143,9 @@ class LiveViewer(Listener):
             self._source.end(reason)
 
     def close(self) -> None:
-        if self.viewer is not None:
-            self.viewer.close()
+        if self._viewer is not None:
+            self._viewer.close()
+        self.door.listener.close()
 
 
 def view(
@@ -174,18 +160,32 @@ def view(
 
     Args:
         path: a scene file, or the folder that `splat train` made.
-        host, port: as of `Viewer`.
+        host, port, announce: as of `LiveViewer`.
         device: where to render.
-        announce: takes the sentences that hold the link.
 
     Raises:
         SplatError: there is no scene, or host and port cannot be had.
     """
-    viewer = Viewer(open_source(path, device), host=host, port=port)
-    announce(viewer.announcement())
+    source = open_source(path, device)
+    door = Door.open(host, port)
+    viewer = Viewer(source, door)
+    announce(announcement(door))
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
         pass
     finally:
         viewer.close()
+
+
+def announcement(door: Door) -> str:
+    """What to tell the user: where to look, and who else could."""
+    lines, port = [f"Viewer: {door.link}"], door.port
+    if not is_loopback(door.gate.host):
+        lines.append(
+            f"Warning: the network can reach {door.gate.host}. Whoever has this link can look, and it travels "
+            f"unencrypted; safer: leave --host out and use ssh -L {port}:{LOOPBACK}:{port}"
+        )
+    elif os.environ.get("SSH_CONNECTION"):
+        lines.append(f"From your own computer first: ssh -N -L {port}:{LOOPBACK}:{port} {socket.gethostname()}")
+    return "\n".join(lines)

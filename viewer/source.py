@@ -210,7 +210,9 @@ def open_source(path: Path, device: str = "cpu") -> FileSource:
     from splat.formats import read
     from splat.train.run import load_background, load_config
 
-    if not path.is_dir():
+    if not path.exists():
+        raise SplatError(f"{path} does not exist; give a scene file, or the folder of a run that `splat train` made")
+    if path.is_file():
         return FileSource(read(path).to(device), path.name)
     if not (path / "scene.ply").is_file():
         raise SplatError(

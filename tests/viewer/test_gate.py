@@ -10,7 +10,7 @@ from http import HTTPStatus
 import pytest
 
 from splat.errors import SplatError
-from splat.viewer.gate import DEFAULT_PORT, Gate, is_loopback, link, start_server, stop_server
+from splat.viewer.gate import DEFAULT_PORT, PORTS_TRIED, Door, Gate, is_loopback, start_server, stop_server
 
 OURS = "127.0.0.1:8080"
 GATE = Gate("127.0.0.1", token="secret", cookie="ours")
@@ -95,10 +95,10 @@ def test_loopback() -> None:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[tuple[int, Gate]]:
-    gate = Gate("127.0.0.1")
-    running = start_server("127.0.0.1", 0, gate)
-    yield running.get_port(), gate
+def door() -> Iterator[Door]:
+    opened = Door.open("127.0.0.1", 0)
+    running = start_server(opened)
+    yield opened
     stop_server(running)
 
 
@@ -111,18 +111,17 @@ def get(port: int, path: str = "/", **headers: str) -> http.client.HTTPResponse:
     return response
 
 
-def test_a_server_asks_its_gate(server: tuple[int, Gate]) -> None:
-    port, gate = server
+def test_a_server_asks_its_gate(door: Door) -> None:
+    port, gate = door.port, door.gate
     assert get(port).status == 401
     assert get(port, Host="evil.example").status == 421
     assert get(port, Authorization=f"Bearer {gate.token}", Origin="http://evil.example").status == 403
     assert get(port, Authorization=f"Bearer {gate.token}").status == 200
 
 
-def test_the_link_is_traded_for_a_cookie(server: tuple[int, Gate]) -> None:
-    port, gate = server
-    address = link("127.0.0.1", port, gate)
-    first = get(port, address.removeprefix(f"http://127.0.0.1:{port}"))
+def test_the_link_is_traded_for_a_cookie(door: Door) -> None:
+    port = door.port
+    first = get(port, door.link.removeprefix(f"http://127.0.0.1:{port}"))
     assert (first.status, first.headers["Location"]) == (302, "/")
     cookie = first.headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
@@ -131,22 +130,22 @@ def test_the_link_is_traded_for_a_cookie(server: tuple[int, Gate]) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "http://evil.example"}])
-def test_the_websocket_is_gated_too(server: tuple[int, Gate], headers: dict[str, str]) -> None:
+def test_the_websocket_is_gated_too(door: Door, headers: dict[str, str]) -> None:
     upgrade = {
         "Upgrade": "websocket",
         "Connection": "Upgrade",
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
     }
-    assert get(server[0], **upgrade, **headers).status == 403
+    assert get(door.port, **upgrade, **headers).status == 403
     # Even the link's token does not open it: that is the page's business.
-    origin = {"Origin": f"http://127.0.0.1:{server[0]}"}
-    assert get(server[0], **upgrade, **origin).status == 401
+    origin = {"Origin": f"http://127.0.0.1:{door.port}"}
+    assert get(door.port, **upgrade, **origin).status == 401
 
 
-def test_a_port_in_use_is_said(server: tuple[int, Gate]) -> None:
-    with pytest.raises(SplatError, match=f"Port {server[0]} is in use.*--port"):
-        start_server("127.0.0.1", server[0], Gate("127.0.0.1"))
+def test_a_port_in_use_is_said(door: Door) -> None:
+    with pytest.raises(SplatError, match=f"Port {door.port} is in use.*--port"):
+        Door.open("127.0.0.1", door.port)
 
 
 def test_without_a_wish_the_next_free_port_is_taken() -> None:
@@ -155,9 +154,9 @@ def test_without_a_wish_the_next_free_port_is_taken() -> None:
         if taken.connect_ex(("127.0.0.1", DEFAULT_PORT)) != 0:
             taken.close()
             taken = socket.create_server(("127.0.0.1", DEFAULT_PORT))
-        running = start_server("127.0.0.1", None, Gate("127.0.0.1"))
-        assert DEFAULT_PORT < running.get_port() < DEFAULT_PORT + 50
-        stop_server(running)
+        opened = Door.open("127.0.0.1", None)
+        assert DEFAULT_PORT < opened.port < DEFAULT_PORT + PORTS_TRIED
+        opened.listener.close()
         taken.close()
 
 
@@ -166,4 +165,4 @@ def test_without_a_wish_the_next_free_port_is_taken() -> None:
 )
 def test_impossible_addresses_are_said(host: str, port: int | None, said: str) -> None:
     with pytest.raises(SplatError, match=said):
-        start_server(host, port, Gate(host))
+        Door.open(host, port)

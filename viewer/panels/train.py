@@ -20,12 +20,12 @@ class TrainPanel:
                 "Pause", hint="Training rests; the viewer has the machine to itself. Also the key P."
             )
             self._share = gui.add_slider(
-                "Viewer's share, %",
+                "Viewer share",
                 2,
                 50,
                 1,
                 round(100 * self._allowance.share),
-                hint="The part of the time that training gives up, at most, to draw these pictures.",
+                hint="Percent of the time that training gives up, at most, to draw these pictures.",
             )
         self._pause.on_click(lambda _: self._toggle())
         self._share.on_update(lambda _: setattr(self._allowance, "share", self._share.value / 100))
@@ -39,8 +39,8 @@ class TrainPanel:
         label = "Resume" if trainer.paused else "Pause"
         if self._pause.label != label:
             self._pause.label = label
-        if self._pause.disabled != self._source.ended:
-            self._pause.disabled = self._source.ended
+        if self._source.ended and self._pause.visible:
+            self._pause.visible = self._share.visible = False
         text = self._describe(total)
         if text != self._text.content:
             self._text.content = text
@@ -51,7 +51,8 @@ class TrainPanel:
             return "Waiting for the first step…"
         lines = [f"Step {number(report.step)} of {number(total)} · loss {report.loss:.4f}"]
         if self._source.ended:
-            lines.append(f"Training has ended ({self._source.reason}). This is the final scene.")
+            end = "is finished" if self._source.reason == "done" else f"was stopped ({self._source.reason})"
+            lines.append(f"Training {end}; this is its scene.")
         elif self._source.trainer.paused:
             lines.append("Paused.")
         elif self._source.speed:
@@ -63,6 +64,8 @@ class TrainPanel:
 
     def _toggle(self) -> None:
         trainer = self._source.trainer
+        if self._source.ended:
+            return
         if trainer.paused:
             trainer.resume()
         else:

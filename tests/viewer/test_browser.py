@@ -1,0 +1,257 @@
+"""The page in a real browser, headless Chromium: what a person would see and press."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from conftest import unavailable
+from made_up_run import write_run
+
+from splat.train.config import TrainConfig
+from splat.train.listeners import Listener
+from splat.train.run import train
+from splat.viewer.gate import Door
+from splat.viewer.server import LiveViewer, Viewer
+from splat.viewer.source import open_source
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.slow
+
+#: WebGL in software, said explicitly so that no new default of Chromium's decides.
+FLAGS = """--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --disable-dev-shm-usage
+--disable-background-networking --disable-component-update --disable-sync --no-first-run""".split()
+WIDTH, HEIGHT = 900, 500
+#: A busy machine without a GPU needs long for a page.
+PATIENCE = 90.0
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if executable is None:
+        unavailable("browser", "no Chromium is installed")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def run(capture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(capture, tmp_path_factory.mktemp("run") / "run")
+
+
+@pytest.fixture
+def viewer(run: Path) -> Iterator[tuple[Viewer, str]]:
+    door = Door.open("127.0.0.1", 0)
+    viewer = Viewer(open_source(run), door)
+    yield viewer, door.link
+    viewer.close()
+
+
+@contextmanager
+def page_of(browser: Browser, link: str, width: int = WIDTH, height: int = HEIGHT) -> Iterator[Page]:
+    """A page of its own, with cookies of its own, that shows a picture; no script of it may fail."""
+    context = browser.new_context(viewport={"width": width, "height": height})
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(link)
+    page.get_by_text("Gaussians").first.wait_for(timeout=1000 * PATIENCE)
+    yield page
+    context.close()
+    assert not errors
+
+
+def until(what: Callable[[], bool], page: Page) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < deadline, "it did not come about"
+        page.wait_for_timeout(100)
+
+
+def picture(page: Page) -> np.ndarray:
+    """[H, W, 3] what is on the page's canvas, without the panel and the notice about software rendering."""
+    from PIL import Image
+
+    shot = Image.open(BytesIO(page.screenshot(timeout=1000 * PATIENCE))).convert("RGB")
+    return np.asarray(shot)[180:, : WIDTH - 340].astype(float)
+
+
+def settled(viewer: Viewer, page: Page, client: int = -1) -> np.ndarray:
+    """The canvas once the newest full frame is on it."""
+    session = list(viewer.sessions.values())[client]
+    until(lambda: session.frame is not None and session.frame.job.request == session.chosen, page)
+    until(lambda: session.frame is not None and session.frame.job.quality == "full", page)
+    # The page fades in, and decodes a frame some time after it came.
+    pictures = [picture(page)]
+
+    def at_rest() -> bool:
+        page.wait_for_timeout(500)
+        pictures.append(picture(page))
+        return bool(np.abs(pictures[-1] - pictures[-2]).max() < 2)
+
+    until(at_rest, page)
+    return pictures[-1]
+
+
+def frame_on_canvas(viewer: Viewer, page: Page) -> np.ndarray:
+    """[H, W, 3] the renderer's own frame where `picture` would see it."""
+    session = next(iter(viewer.sessions.values()))
+    assert session.frame is not None and session.frame.image is not None
+    from PIL import Image
+
+    canvas = page.locator("canvas").last.bounding_box()
+    assert canvas is not None
+    size = round(canvas["width"]), round(canvas["height"])
+    frame = np.asarray(Image.fromarray(session.frame.image.numpy()).resize(size, Image.Resampling.BILINEAR))
+    return frame[180:, : WIDTH - 340].astype(float)
+
+
+def test_the_page_shows_what_the_renderer_drew(chromium: Browser, viewer: tuple[Viewer, str]) -> None:
+    with page_of(chromium, viewer[1]) as page:
+        seen = settled(viewer[0], page)
+        assert seen.std() > 15
+        assert np.abs(seen - frame_on_canvas(viewer[0], page)).mean() < 4
+        # It starts where the first training photo was taken, and says how close the two are.
+        page.get_by_text("Photo 2 of 10").wait_for(timeout=1000 * PATIENCE)
+        page.get_by_text("PSNR").wait_for(timeout=1000 * PATIENCE)
+        (session,) = viewer[0].sessions.values()
+        assert session.psnr is not None and session.psnr > 40
+
+
+def test_going_to_a_photo_and_comparing_change_the_picture(chromium: Browser, viewer: tuple[Viewer, str]) -> None:
+    with page_of(chromium, viewer[1]) as page:
+        first = settled(viewer[0], page)
+        page.get_by_text("▶").click()
+        page.get_by_text("Photo 3 of 10").wait_for(timeout=1000 * PATIENCE)
+        (session,) = viewer[0].sessions.values()
+        until(lambda: session.view == 2 and session.at_photo, page)
+        second = settled(viewer[0], page)
+        assert np.abs(first - second).mean() > 3
+        page.keyboard.press("c")
+        until(lambda: session.chosen.compare == "side by side", page)
+        beside = settled(viewer[0], page)
+        assert np.abs(beside - second).mean() > 3
+        frame = session.frame
+        assert frame is not None and frame.image is not None
+        # The two halves are the render and the photo of the same view: nearly the same picture twice.
+        h, w = frame.image.shape[:2]
+        left, right = frame.image[:, w // 2 - w // 4 : w // 2].float(), frame.image[:, w - w // 4 :].float()
+        assert float((left[:, : right.shape[1]] - right).abs().mean()) < 12
+        page.keyboard.press("Shift+ArrowLeft")
+        until(lambda: session.view == 1, page)
+
+
+def test_moving_is_a_preview_and_resting_is_full(chromium: Browser, viewer: tuple[Viewer, str]) -> None:
+    with page_of(chromium, viewer[1]) as page:
+        first = settled(viewer[0], page)
+        (session,) = viewer[0].sessions.values()
+        kinds: set[str] = set()
+        page.mouse.move(250, 300)
+        page.mouse.down()
+        for step in range(30):
+            page.mouse.move(250 + 6 * step, 300 + step)
+            if session.frame is not None:
+                kinds.add(session.frame.job.quality)
+        page.mouse.up()
+        assert "preview" in kinds
+        assert np.abs(settled(viewer[0], page) - first).mean() > 3
+        assert not session.at_photo
+        page.get_by_text("has left its place").wait_for(timeout=1000 * PATIENCE)
+        page.get_by_role("button", name="this photo").click()
+        until(lambda: session.at_photo, page)
+
+
+def test_two_browsers_look_at_different_things(chromium: Browser, viewer: tuple[Viewer, str]) -> None:
+    with page_of(chromium, viewer[1]) as one, page_of(chromium, viewer[1], 390, 844) as phone:
+        until(lambda: len(viewer[0].sessions) == 2, one)
+        first, second = viewer[0].sessions.values()
+        one.keyboard.press("Shift+ArrowRight")
+        until(lambda: first.view == 2, one)
+        settled(viewer[0], one, 0)
+        assert second.view == 1 and second.at_photo
+        assert second.frame is not None and second.frame.job.width < second.frame.job.height
+        # On a phone the controls start folded, so that the scene is seen.
+        phone.get_by_text("Photos").wait_for(timeout=1000 * PATIENCE)
+        assert not phone.get_by_text("Compare").is_visible()
+    until_left = time.monotonic() + PATIENCE
+    while viewer[0].sessions:
+        assert time.monotonic() < until_left
+        time.sleep(0.1)
+
+
+class Watcher(Listener):
+    """Opens the page when training starts, on a thread of its own, and keeps the run going until it has looked."""
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        self.problem: BaseException | None = None
+        self._look = look
+        self._thread = threading.Thread(target=self._watch)
+
+    def on_start(self, trainer) -> None:
+        self.trainer = trainer
+        self._thread.start()
+
+    def on_end(self, trainer, reason: str) -> None:
+        self._thread.join()
+
+    def _watch(self) -> None:
+        try:
+            self._look()
+        except BaseException as problem:
+            self.problem = problem
+        self.trainer.request_stop()
+
+
+def test_a_run_is_seen_while_it_trains(capture: Path, tmp_path: Path) -> None:
+    """Steps go on while the page shows them; the pause button pauses; the end is announced."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if executable is None:
+        unavailable("browser", "no Chromium is installed")
+    said: list[str] = []
+    live = LiveViewer(port=0, announce=said.append)
+    steps: list[int] = []
+
+    def look() -> None:
+        # Playwright stays on the thread that started it.
+        with playwright.sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=executable, args=FLAGS)
+            with page_of(browser, live.door.link) as page:
+                page.get_by_text("steps a second").wait_for(timeout=1000 * PATIENCE)
+                for _ in range(2):
+                    before = watcher.trainer.step
+                    until(lambda before=before: watcher.trainer.step > before + 3, page)
+                    assert picture(page).std() > 5
+                page.keyboard.press("p")
+                until(lambda: watcher.trainer.paused, page)
+                page.get_by_text("Paused.").wait_for(timeout=1000 * PATIENCE)
+                steps.append(watcher.trainer.step)
+                page.wait_for_timeout(1000)
+                steps.append(watcher.trainer.step)
+                page.get_by_role("button", name="Resume").click()
+                until(lambda: watcher.trainer.step > steps[1], page)
+            browser.close()
+
+    watcher = Watcher(look)
+    config = TrainConfig(iterations=100_000, max_gaussians=200)
+    try:
+        train(capture, tmp_path / "run", config, listeners=[live, watcher])
+    finally:
+        live.close()
+    if watcher.problem is not None:
+        raise watcher.problem
+    assert said == [f"Viewer: {live.door.link}"]
+    assert steps[0] <= steps[1] <= steps[0] + 1
