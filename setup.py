@@ -22,7 +22,7 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 MAPPED = {"splat.datasets": "datasets", "splat.viewer": "viewer"}
-INSTALL_TORCH = "pip install 'torch>=2.10' and then pip install --no-build-isolation (with your arguments)"
+INSTALL_TORCH = "run `pip install 'torch>=2.10' ninja`, then `pip install --no-build-isolation` as before"
 
 WINDOWS = sys.platform == "win32"
 MACOS = sys.platform == "darwin"
