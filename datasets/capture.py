@@ -89,8 +89,10 @@ def capture(
         result = replace(result, output=output, continued=continued)
         folder.publish(work, output, {"inputs": inputs, "result": result.to_json()})
         return result
-    except SplatError:
-        folder.abandon(output)
+    except SplatError as error:
+        # What could not be written may be once there is room; no other run of these photos would end better.
+        if not isinstance(error.__cause__, OSError):
+            folder.abandon(output)
         raise
     except (OSError, RuntimeError) as error:
         raise _cannot_write(output, error) from error

@@ -120,12 +120,13 @@ def detect(path: Path, size: int, count: int) -> tuple[Keypoints, Descriptors]:
     scale = min(1.0, size / max(height, width))
     if scale < 1:
         gray = cv2.resize(gray, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-    sift = cv2.SIFT_create(nfeatures=count, contrastThreshold=CONTRAST_THRESHOLD, enable_precise_upscale=True)
+    sift = cv2.SIFT.create(nfeatures=count, contrastThreshold=CONTRAST_THRESHOLD, enable_precise_upscale=True)
     found, descriptors = sift.detectAndCompute(gray, np.empty(0, np.uint8))
     if descriptors is None:
         return np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8)
     keypoints = np.array([(*point.pt, point.size, np.deg2rad(point.angle)) for point in found], np.float32)
     keypoints[:, :2] = (keypoints[:, :2] + 0.5) * (width / gray.shape[1], height / gray.shape[0])
+    keypoints[:, 2] /= scale
     sums = descriptors.sum(1, keepdims=True)
     root = np.sqrt(descriptors / np.maximum(sums, 1e-6)) * 512
     return keypoints, root.round().clip(0, 255).astype(np.uint8)

@@ -18,6 +18,7 @@ from splat.datasets.images import SUFFIXES as PHOTO_SUFFIXES
 from splat.datasets.images import find_photos
 from splat.datasets.sfm.video import SUFFIXES as VIDEO_SUFFIXES
 from splat.errors import SplatError
+from splat.files import atomic
 
 SUMMARY, REPORT, WORK = "capture.json", "capture_report.html", ".capture"
 INPUTS = "inputs.json"
@@ -134,9 +135,5 @@ def remove(path: Path) -> None:
 
 
 def write_json(path: Path, values: Any) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
+    with atomic(path) as part:
         part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splat.datasets.images import read_header, read_photo
+from splat.datasets.images import ORIENTATION_TAG, read_header, read_photo
 from splat.datasets.sfm.exif import Exif, read_exif
 from splat.datasets.sfm.threads import in_order
 from splat.errors import SplatError
+from splat.files import atomic
 
 #: What COLMAP and every other reader of a capture open; other formats are converted to JPEG.
 KEPT_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -23,6 +24,8 @@ SHARPNESS_SIZE = 1024
 SHARPNESS_TILE = 32
 #: A photo narrower than this says too little about its camera.
 MIN_SIZE = 64
+#: Grey value from which a pixel is burnt out.
+BURNT_OUT = 253
 
 Gray = NDArray[np.uint8]
 
@@ -110,66 +113,57 @@ def prepare_photos(
         The usable photos, and for each other one (by its name in `folder`) why it is not.
 
     Raises:
-        OSError: images/ cannot be written.
+        SplatError: images/ cannot be written.
     """
     sources = [file.relative_to(folder).as_posix() for file in files]
     jobs = list(zip(files, sources, names_in_capture(sources), strict=True))
 
-    def prepare(job: tuple[Path, str, str]) -> Photo | str:
-        file, source, name = job
+    def inspect(job: tuple[Path, str, str]) -> tuple[Photo, bytes | None] | str:
         try:
-            return _prepare(file, source, images, name)
+            return _inspect(*job)
         except SplatError as error:
             return str(error)
 
     photos: list[Photo] = []
     left_out: dict[str, str] = {}
-    for done, (job, result) in enumerate(zip(jobs, in_order(prepare, jobs, threads), strict=True), 1):
-        if isinstance(result, Photo):
-            photos.append(result)
+    for done, (job, result) in enumerate(zip(jobs, in_order(inspect, jobs, threads), strict=True), 1):
+        file, source, name = job
+        if isinstance(result, str):
+            left_out[source] = result
         else:
-            left_out[job[1]] = result
+            photo, rewritten = result
+            with atomic(images / name) as part:
+                shutil.copyfile(file, part) if rewritten is None else part.write_bytes(rewritten)
+            photos.append(photo)
         progress(done, len(jobs))
     return photos, left_out
 
 
-def _prepare(file: Path, source: str, images: Path, name: str) -> Photo:
+def _inspect(file: Path, source: str, name: str) -> tuple[Photo, bytes | None]:
+    """Measures a photo, and encodes it anew where it is not upright or of a format that is converted."""
     import cv2
 
     pixels = read_photo(file, upright=True)
     height, width = pixels.shape[:2]
     if min(height, width) < MIN_SIZE:
         raise SplatError(f"{file} is {width} x {height}: too small to place; use photos of {MIN_SIZE} px and more")
-    exif = read_exif(file)
-    is_upright = read_header(file).orientation == 1
-    if is_upright and file.suffix.lower() in KEPT_SUFFIXES:
-        _write(images / name, lambda part: shutil.copyfile(file, part))
-    else:
-        _write(images / name, lambda part: _save(pixels, file, part))
     gray = cv2.cvtColor(pixels[..., :3], cv2.COLOR_RGB2GRAY).astype(np.uint8)
-    clipped = float((gray >= 253).mean())
-    return Photo(name, source, width, height, exif, sharpness(gray), brightness(gray), clipped)
+    clipped = float((gray >= BURNT_OUT).mean())
+    photo = Photo(name, source, width, height, read_exif(file), sharpness(gray), brightness(gray), clipped)
+    is_kept = file.suffix.lower() in KEPT_SUFFIXES and read_header(file).orientation == 1
+    return photo, None if is_kept else _encode(pixels, file, name)
 
 
-def _save(pixels: NDArray[np.uint8], file: Path, part: Path) -> None:
-    """Writes upright pixels with the EXIF data and colour profile of the original."""
+def _encode(pixels: NDArray[np.uint8], file: Path, name: str) -> bytes:
+    """Upright pixels with the EXIF data and colour profile of the original."""
     from PIL import Image
 
     with Image.open(file) as original:
         tags, profile = original.getexif(), original.info.get("icc_profile")
-    tags.pop(0x0112, None)
-    kind = {".png": "PNG", ".webp": "WEBP"}.get(part.suffixes[-2].lower(), "JPEG")
+    tags.pop(ORIENTATION_TAG, None)
+    kind = {".png": "PNG", ".webp": "WEBP"}.get(PurePosixPath(name).suffix.lower(), "JPEG")
     if kind == "JPEG":
         pixels = pixels[..., :3]
-    Image.fromarray(pixels).save(part, kind, quality=95, subsampling=0, exif=tags.tobytes(), icc_profile=profile)
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        write(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, quality=95, subsampling=0, exif=tags.tobytes(), icc_profile=profile)
+    return buffer.getvalue()
