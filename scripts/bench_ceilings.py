@@ -37,8 +37,12 @@ class Ceilings:
     pairs_gs: float
 
 
-def measure_ceilings(isa: str, thread_counts: list[int]) -> dict[int, Ceilings]:
-    """By number of threads, with the instruction set that the library runs with."""
+def measure_ceilings(isa: str, thread_counts: list[int], cpu_time: bool) -> dict[int, Ceilings]:
+    """By number of threads, with the instruction set that the library runs with.
+
+    Args:
+        cpu_time: count the time that each thread spent on a core, not the time that passed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "ceilings"
         command = [os.environ.get("CXX", "c++"), *FLAGS, *ISA_FLAGS[isa], f"-DSPLAT_ISA={isa}"]
@@ -46,7 +50,8 @@ def measure_ceilings(isa: str, thread_counts: list[int]) -> dict[int, Ceilings]:
         built = subprocess.run(command, capture_output=True, text=True, check=False)
         if built.returncode != 0:
             raise SplatError(f"scripts/ceilings.cpp did not compile: {built.stderr.strip()}")
+        clock = ["cpu"] if cpu_time else []
         return {
-            threads: Ceilings(**json.loads(subprocess.check_output([str(program), str(threads)])))
+            threads: Ceilings(**json.loads(subprocess.check_output([str(program), str(threads), *clock])))
             for threads in thread_counts
         }

@@ -35,16 +35,32 @@ class Timing:
     median: float
 
 
-def measure(run: Callable[[], object], seconds: float) -> Timing:
-    """Runs something for about `seconds`, after two runs that do not count."""
+@dataclass(frozen=True)
+class Budget:
+    """How each measurement is made.
+
+    Attributes:
+        seconds: to spend on it, about.
+        cpu_time: take the CPU time of all threads over their number, not the time that passes.
+    """
+
+    seconds: float
+    cpu_time: bool
+
+    def clock(self) -> float:
+        return time.process_time() / torch.get_num_threads() if self.cpu_time else time.perf_counter()
+
+
+def measure(run: Callable[[], object], budget: Budget) -> Timing:
+    """Runs something over and over, after two runs that do not count."""
     run()
     run()
     times: list[float] = []
-    end = time.perf_counter() + seconds
+    end = time.perf_counter() + budget.seconds
     while len(times) < LEAST_RUNS or (len(times) < MOST_RUNS and time.perf_counter() < end):
-        start = time.perf_counter()
+        start = budget.clock()
         run()
-        times.append((time.perf_counter() - start) * 1e3)
+        times.append((budget.clock() - start) * 1e3)
     times.sort()
     return Timing(times[0], times[len(times) // 2])
 
@@ -119,25 +135,25 @@ def _leaves(*tensors: torch.Tensor) -> list[torch.Tensor]:
     return [tensor.detach().clone().requires_grad_() for tensor in tensors]
 
 
-def render_timing(scene: BenchScene, seconds: float) -> Timing:
+def render_timing(scene: BenchScene, budget: Budget) -> Timing:
     with torch.no_grad():
-        return measure(lambda: render(scene.gaussians, scene.camera), seconds)
+        return measure(lambda: render(scene.gaussians, scene.camera), budget)
 
 
-def stage_timings(scene: BenchScene, seconds: float) -> dict[str, Timing]:
-    """All parts of a step, in its order, then what contains them; about `seconds` each."""
+def stage_timings(scene: BenchScene, budget: Budget) -> dict[str, Timing]:
+    """All parts of a step, in its order, then what contains them."""
     camera, width, height = scene.camera, scene.camera.width, scene.camera.height
     result: dict[str, Timing] = {}
     parameters = dict(zip(scene.gaussians.parameters(), _leaves(*scene.gaussians.parameters().values()), strict=True))
 
     with torch.no_grad():
         projected = _project(parameters, camera)
-        result["project"] = measure(lambda: _project(parameters, camera), seconds)
+        result["project"] = measure(lambda: _project(parameters, camera), budget)
         geometry = (projected.means2d, projected.conics, projected.depths, projected.opacities, projected.extents)
         lists = tiles(*geometry, width, height)
-        result["tiles"] = measure(lambda: tiles(*geometry, width, height), seconds)
+        result["tiles"] = measure(lambda: tiles(*geometry, width, height), budget)
         flat = (projected.means2d, projected.conics, projected.opacities, projected.colours)
-        result["blend"] = measure(lambda: _blend(flat, lists, width, height), seconds)
+        result["blend"] = measure(lambda: _blend(flat, lists, width, height), budget)
 
     blend_inputs = _leaves(*flat)
     blended = _blend(blend_inputs, lists, width, height)
@@ -146,7 +162,7 @@ def stage_timings(scene: BenchScene, seconds: float) -> dict[str, Timing]:
     def loss_and_gradient() -> None:
         photometric_loss(image, scene.target).backward()
 
-    result["loss"] = measure(loss_and_gradient, seconds)
+    result["loss"] = measure(loss_and_gradient, budget)
     image.grad = None
     loss_and_gradient()
     v_image = image.grad
@@ -155,7 +171,7 @@ def stage_timings(scene: BenchScene, seconds: float) -> dict[str, Timing]:
     def blend_backward() -> tuple[torch.Tensor, ...]:
         return torch.autograd.grad(blended.image, blend_inputs, v_image, retain_graph=True)
 
-    result["blend backward"] = measure(blend_backward, seconds)
+    result["blend backward"] = measure(blend_backward, budget)
     projected = _project(parameters, camera)
     outputs = (projected.means2d, projected.conics, projected.opacities, projected.colours)
     cotangents, leaves = blend_backward(), list(parameters.values())
@@ -163,7 +179,7 @@ def stage_timings(scene: BenchScene, seconds: float) -> dict[str, Timing]:
     def project_backward() -> tuple[torch.Tensor, ...]:
         return torch.autograd.grad(outputs, leaves, cotangents, retain_graph=True)
 
-    result["project backward"] = measure(project_backward, seconds)
+    result["project backward"] = measure(project_backward, budget)
 
     step = Step(scene)
     step.forward_backward()
@@ -174,10 +190,10 @@ def stage_timings(scene: BenchScene, seconds: float) -> dict[str, Timing]:
             parameter.grad = gradients[name]
         step.optimizer.step(10, RATES)
 
-    result["adam"] = measure(adam, seconds)
-    result["densification statistics"] = measure(lambda: step.strategy.observe(step.rendering, 1), seconds)
-    result["python"] = measure(Step(empty_scene()), seconds)
-    result["forward+backward"] = measure(step.forward_backward_alone, seconds)
-    result["step"] = measure(step, 2 * seconds)
-    result["render"] = render_timing(scene, seconds)
+    result["adam"] = measure(adam, budget)
+    result["densification statistics"] = measure(lambda: step.strategy.observe(step.rendering, 1), budget)
+    result["python"] = measure(Step(empty_scene()), budget)
+    result["forward+backward"] = measure(step.forward_backward_alone, budget)
+    result["step"] = measure(step, budget)
+    result["render"] = render_timing(scene, budget)
     return result
