@@ -58,7 +58,7 @@ def initial_gaussians(scene: Scene, config: TrainConfig, generator: torch.Genera
 
 def _usable_points(scene: Scene) -> tuple[Tensor, Tensor]:
     """Points [P, 3] float32 and colours [P, 3] uint8 of the scene, in its order."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     points = scene.points.numpy().astype(np.float32)
     _, first = np.unique(points, axis=0, return_index=True)
@@ -67,7 +67,7 @@ def _usable_points(scene: Scene) -> tuple[Tensor, Tensor]:
     kept &= np.isfinite(points).all(axis=1)
     if kept.any():
         centres = torch.cat([view.camera.positions for view in scene.views]).numpy()
-        distance, _ = cKDTree(centres).query(np.where(kept[:, None], points, 0))
+        distance, _ = KDTree(centres).query(np.where(kept[:, None], points, 0))
         kept &= distance > CAMERA_DISTANCE * scene.extent
     chosen = torch.from_numpy(kept)
     return torch.from_numpy(points)[chosen], scene.point_colors[chosen]
@@ -75,13 +75,13 @@ def _usable_points(scene: Scene) -> tuple[Tensor, Tensor]:
 
 def _spacing(points: Tensor, least: float) -> Tensor:
     """[P] root mean square distance to the three nearest other points, world units."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     neighbours = min(4, len(points))
     if neighbours < 2:  # noqa: PLR2004
         return torch.full((len(points),), 100 * least)
     # One worker: the distances are the same for any number, the tree's threads would only disturb the others.
-    distances, _ = cKDTree(points.numpy()).query(points.numpy(), k=neighbours, workers=1)
+    distances, _ = KDTree(points.numpy()).query(points.numpy(), k=neighbours, workers=1)
     rms = np.sqrt(np.square(distances[:, 1:]).mean(axis=1))
     return torch.from_numpy(rms).float().clamp(min=least)
 

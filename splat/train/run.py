@@ -208,9 +208,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        content["config"], content["source"], content["background"]
+        missing = {"config", "source", "background"} - set(content)
     except OSError as error:
         raise SplatError(f"{path} cannot be read: {error.strerror or error}; give a run's folder") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise SplatError(f"{path} is not a run's config.json: {error}; start a new run") from error
+    if missing:
+        raise SplatError(f"{path} is not a run's config.json: it lacks {', '.join(sorted(missing))}; start a new run")
     return content

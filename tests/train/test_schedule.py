@@ -74,7 +74,11 @@ def test_each_epoch_shows_every_view_once_in_an_order_of_its_own() -> None:
         ("iterations", 0, "iterations must be at least 1, got 0"),
         ("max_gaussians", 0, "max_gaussians must be at least 1, got 0"),
         ("sh_degree", 5, "sh_degree must be 0 to 4, got 5"),
-        ("background", (0.0, 2.0, 0.0), "background must be auto, black, white, random or three values in [0, 1], got (0.0, 2.0, 0.0)"),
+        (
+            "background",
+            (0.0, 2.0, 0.0),
+            "background must be auto, black, white, random or three values in [0, 1], got (0.0, 2.0, 0.0)",
+        ),
     ],
 )
 def test_impossible_settings_are_named(setting: str, value: object, message: str) -> None:

@@ -11,13 +11,16 @@ import time
 import pytest
 import torch
 
+from splat import native
 from splat.datasets.scene import Scene
 from splat.errors import SplatError
-from splat.train.config import DensityConfig, OptimConfig, SaveConfig, TrainConfig
+from splat.train.config import DensityConfig, InitConfig, OptimConfig, SaveConfig, TrainConfig
 from splat.train.listeners import Listener
 from splat.train.trainer import Trainer
 
-SHORT = TrainConfig(iterations=30, max_gaussians=200)
+#: The capture's 120 points are few, but enough.
+POINTS = InitConfig(few_points=10)
+SHORT = TrainConfig(iterations=30, max_gaussians=200, init=POINTS)
 
 
 class Recorder(Listener):
@@ -44,12 +47,13 @@ class Recorder(Listener):
         self.events.append(reason)
 
 
-def test_it_learns_what_the_photos_show(scene: Scene) -> None:
-    recorder = Recorder()
-    Trainer(scene, TrainConfig(iterations=300, max_gaussians=400, save=SaveConfig(eval_every=10)), [recorder]).run()
-    quality = [report.psnr for report in recorder.reports if hasattr(report, "ssim")]
-    assert quality[-1] > 24
-    assert quality[-1] > quality[0] + 5
+def test_it_learns_what_the_photos_show_and_densifies(scene: Scene) -> None:
+    config = TrainConfig(iterations=300, max_gaussians=1000, init=POINTS, density=DensityConfig(least_every=20))
+    trainer = Trainer(scene, config)
+    before, count = trainer.evaluate().psnr, trainer.count
+    trainer.run()
+    assert trainer.evaluate().psnr > max(22, before + 4)
+    assert trainer.count > 1.5 * count
 
 
 def test_listeners_hear_everything_in_order(scene: Scene) -> None:
@@ -70,17 +74,11 @@ def test_without_held_out_photos_nothing_is_evaluated(scene: Scene) -> None:
 
 def test_the_cap_is_never_exceeded(scene: Scene) -> None:
     density = DensityConfig(least_every=2, start=0, grow_gradient=1e-9)
-    config = TrainConfig(iterations=60, max_gaussians=150, density=density)
+    config = TrainConfig(iterations=60, max_gaussians=150, init=POINTS, density=density)
     recorder = Recorder()
     Trainer(scene, config, [recorder]).run()
     counts = [report.gaussians for report in recorder.reports if not hasattr(report, "ssim")]
-    assert counts[0] < 150 and max(counts) == 150
-
-
-def test_densification_happens_in_short_runs(scene: Scene) -> None:
-    recorder = Recorder()
-    Trainer(scene, TrainConfig(iterations=400, max_gaussians=10_000), [recorder]).run()
-    assert recorder.reports[-1].gaussians > 1.5 * len(scene.points)
+    assert counts[0] < max(counts) == 150
 
 
 def test_one_request_stops_it(scene: Scene) -> None:
@@ -133,14 +131,18 @@ def test_a_paused_run_can_be_stopped(scene: Scene) -> None:
     assert trainer.step == 0
 
 
-def test_a_loss_that_is_no_number_ends_the_run_with_the_reason(scene: Scene) -> None:
+def test_a_loss_that_is_no_number_ends_the_run_with_the_reason(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The tests' own search for such numbers would find it first.
+    monkeypatch.setattr(native, "VALIDATE", False)
+
     def spoil(trainer: Trainer) -> None:
         if trainer.step == 3:
             with torch.no_grad():
-                trainer.representation.parameters["sh"][:, 0] = float("nan")
+                # Gaussians with numbers that are none are culled; these are finite until they are squared.
+                trainer.representation.parameters["sh"][:, 0] = 1e30
 
     recorder = Recorder(spoil)
-    with pytest.raises(SplatError, match=r"the loss became nan at step 4 \(photo images/\d\d.png\)"):
+    with pytest.raises(SplatError, match=r"the loss became (nan|inf) at step 4 \(photo images/\d\d.png\)"):
         Trainer(scene, SHORT, [recorder]).run()
     assert recorder.events[-2:] == ["step 3", "error"]
 
@@ -160,7 +162,7 @@ def test_a_scene_without_any_gaussian_left_ends_the_run(scene: Scene) -> None:
     # Only a reset can go below this threshold, so that everything is removed at the first refinement.
     density = DensityConfig(start=0, least_every=5, prune_opacity=0.9)
     with pytest.raises(SplatError, match="no Gaussian is left at step 5"):
-        Trainer(scene, TrainConfig(iterations=30, density=density), []).run()
+        Trainer(scene, TrainConfig(iterations=30, init=POINTS, density=density), []).run()
 
 
 @pytest.mark.parametrize("background", ["black", "white", "random", (0.2, 0.4, 0.6)])

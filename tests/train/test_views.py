@@ -11,6 +11,7 @@ import torch
 
 from splat.datasets import open_scene
 from splat.datasets.scene import Scene
+from splat.train import views as module
 from splat.train.views import TrainingViews
 
 CPU = torch.device("cpu")
@@ -37,7 +38,7 @@ def test_reduced_photos_are_dropped_oldest_first_when_they_are_too_many(
 ) -> None:
     views = TrainingViews(scene, CPU, keep_alpha=False)
     size = views.target(0, 2).image.nbytes
-    monkeypatch.setattr("splat.train.views.CACHE_BYTES", 3 * size)
+    monkeypatch.setattr(module, "CACHE_BYTES", 3 * size)
     for index in (1, 0, 2, 3):
         views.target(index, 2)
     assert [key[0] for key in views.reduced] == [0, 2, 3]
