@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <tuple>
+#include <utility>
 
 #include "cpu/dispatch.h"
 #include "torch/tensors.h"
@@ -15,6 +17,7 @@ SPLAT_DISPATCH(TilesKernels, tiles_kernels)
 
 namespace {
 
+using splat::Footprint;
 using splat::kTile;
 using splat::Tensor;
 
@@ -118,18 +121,15 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> tiles(const Tensor& means2d_in, const
   Tensor gaussian_offsets = splat::empty(means2d, {count + 1}, splat::ScalarType::Long);
   int64_t* first = gaussian_offsets.mutable_data_ptr<int64_t>();
   first[0] = 0;
+  std::unique_ptr<Footprint[]> footprints(new Footprint[count]);
   torch::stable::parallel_for(0, count, 1024, [&](int64_t begin, int64_t end) {
-    kernels.count(params, begin, end, first + 1);
+    kernels.measure(params, begin, end, footprints.get(), first + 1);
   });
   std::partial_sum(first, first + count + 1, first);
   const int64_t instances = first[count];
   STD_TORCH_CHECK(instances <= kMaxInt32, "the Gaussians touch ", instances,
                   " tiles in all, which must be below 2^31; render fewer cameras at once or a smaller image");
 
-  std::vector<int32_t> tile_ids(instances);
-  torch::stable::parallel_for(0, count, 1024, [&](int64_t begin, int64_t end) {
-    kernels.fill(params, begin, end, first, tile_ids.data());
-  });
   const std::vector<int32_t> order = depth_order(splat::floats(depths), first, count);
   const int64_t visible = static_cast<int64_t>(order.size()), chunks = chunks_of(visible, 16384);
 
@@ -137,23 +137,14 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> tiles(const Tensor& means2d_in, const
   Tensor gaussian_ids = splat::empty(means2d, {instances}, splat::ScalarType::Int);
   Tensor slots = splat::empty(means2d, {instances}, splat::ScalarType::Int);
   int64_t* tile_starts = offsets.mutable_data_ptr<int64_t>();
-  int32_t* ids = gaussian_ids.mutable_data_ptr<int32_t>();
-  int32_t* slot_of = slots.mutable_data_ptr<int32_t>();
   std::vector<std::vector<int64_t>> places(chunks, std::vector<int64_t>(tile_count));
   for_chunks(visible, chunks, [&](int64_t chunk, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      for (int64_t slot = first[order[i]]; slot < first[order[i] + 1]; ++slot) ++places[chunk][tile_ids[slot]];
-    }
+    kernels.count(params, footprints.get(), order.data(), begin, end, places[chunk].data());
   });
   tile_starts[tile_count] = starts_from_counts(places, tile_starts);
   for_chunks(visible, chunks, [&](int64_t chunk, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      for (int64_t slot = first[order[i]]; slot < first[order[i] + 1]; ++slot) {
-        const int64_t place = places[chunk][tile_ids[slot]]++;
-        ids[place] = order[i];
-        slot_of[place] = static_cast<int32_t>(slot);
-      }
-    }
+    kernels.scatter(params, footprints.get(), order.data(), begin, end, first, places[chunk].data(),
+                    gaussian_ids.mutable_data_ptr<int32_t>(), slots.mutable_data_ptr<int32_t>());
   });
   return {offsets, gaussian_ids, slots, gaussian_offsets};
 }

@@ -156,5 +156,21 @@ inline T sum(simd<T, W> a) {
   }
   return lanes[0];
 }
+#if defined(SPLAT_X86)
+inline float sum(simd<float, 4> a) {
+  const __m128 pairs = _mm_add_ps(a.v, _mm_movehl_ps(a.v, a.v));
+  return _mm_cvtss_f32(_mm_add_ss(pairs, _mm_shuffle_ps(pairs, pairs, 1)));
+}
+#if defined(__AVX2__)
+inline float sum(simd<float, 8> a) {
+  return sum(simd<float, 4>(_mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1))));
+}
+#endif
+#if defined(__AVX512F__)
+inline float sum(simd<float, 16> a) {
+  return sum(simd<float, 8>(_mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1))));
+}
+#endif
+#endif
 
 SPLAT_END

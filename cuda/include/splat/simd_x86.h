@@ -3,6 +3,7 @@
 #pragma once
 
 #if defined(__SSE2__) || defined(_M_X64)
+#define SPLAT_X86
 // gcc 12 takes the deliberately undefined operand of its own AVX-512 intrinsics for a mistake of ours.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push

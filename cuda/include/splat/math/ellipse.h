@@ -15,22 +15,18 @@ SPLAT_HD T clamp(T x, T low, T high) {
   return min(max(x, low), high);
 }
 
-/// The least sigma over the rectangle [left, left + width] x [top, top + height]. It lies on the edge that faces the
-/// mean, at most one edge a direction; sliding along both would need B^2 > A C.
-/// Source: Radl et al., "StopThePop", 2024, tile culling.
+/// The least sigma over the rectangle [left, right] x [top, bottom]. It lies on the edges that face the mean, where sigma
+/// along an edge is a parabola; a mean inside is its own nearest point.
+/// Source: Radl et al., "StopThePop", 2024, tile culling; here without case distinctions.
+/// @param b_over_a, b_over_c  B/A and B/C
 template <class T>
-SPLAT_HD T least_sigma(T x, T y, T a, T b, T c, T left, T top, T width, T height) {
-  const T zero(0.0f), one(1.0f);
-  const auto is_left = x < left, is_above = y < top;
-  const auto within_x = (x >= left) & (x <= left + width), within_y = (y >= top) & (y <= top + height);
-  const T corner_x = select(is_left, left, left + width), corner_y = select(is_above, top, top + height);
-  const T step_x = select(is_left, width, -width), step_y = select(is_above, height, -height);
-  const T from_x = x - corner_x, from_y = y - corner_y;
-  const T slide_x = select(within_y, zero, clamp(fma(a, from_x, b * from_y) / (a * step_x), zero, one));
-  const T slide_y = select(within_x, zero, clamp(fma(b, from_x, c * from_y) / (c * step_y), zero, one));
-  const T dx = fma(-slide_x, step_x, from_x), dy = fma(-slide_y, step_y, from_y);
-  const T sigma = fma(dx, fma(T(0.5f) * a, dx, b * dy), T(0.5f) * c * dy * dy);
-  return select(within_x & within_y, zero, sigma);
+SPLAT_HD T least_sigma(T x, T y, T a, T b, T c, T b_over_a, T b_over_c, T left, T top, T right, T bottom) {
+  const T west = left - x, east = right - x, north = top - y, south = bottom - y, zero(0.0f), half(0.5f);
+  const T near_x = clamp(zero, west, east), near_y = clamp(zero, north, south);
+  const T along_y = clamp(-b_over_c * near_x, north, south), along_x = clamp(-b_over_a * near_y, west, east);
+  const T on_column = fma(near_x, fma(half * a, near_x, b * along_y), half * c * along_y * along_y);
+  const T on_row = fma(along_x, fma(half * a, along_x, b * near_y), half * c * near_y * near_y);
+  return min(on_column, on_row);
 }
 
 template <class T>

@@ -1,4 +1,4 @@
-// Which Gaussians touch which tile. C cameras of N Gaussians, tiles of kTile x kTile pixels.
+// Which Gaussians touch which tile. C cameras of N Gaussians, tiles of kTile x kTile pixels, I instances.
 #pragma once
 
 #include <stdint.h>
@@ -6,6 +6,14 @@
 #include "splat/constants.h"
 
 namespace splat {
+
+/// The tiles of one Gaussian: those of a box, `across` wide, whose bits are set, row by row. Boxes of more than 64 tiles
+/// are tested again whenever they are walked through.
+struct Footprint {
+  uint64_t hits = 0;
+  int32_t first_tile = 0;  // the box's upper left one, numbered over all cameras
+  int32_t across = 0;      // 0: more than 64 tiles
+};
 
 struct TilesParams {
   const float* means2d = nullptr;    // [C N, 2] px
@@ -18,10 +26,15 @@ struct TilesParams {
 };
 
 struct TilesKernels {
-  /// counts[g] = number of tiles that Gaussian g touches, for g in [begin, end).
-  void (*count)(const TilesParams&, int64_t begin, int64_t end, int64_t* counts);
-  /// Writes the tiles of Gaussian g, numbered over all cameras, to tile_ids[offsets[g] .. offsets[g + 1]).
-  void (*fill)(const TilesParams&, int64_t begin, int64_t end, const int64_t* offsets, int32_t* tile_ids);
+  /// For the Gaussians [begin, end): their footprints, and how many tiles each touches.
+  void (*measure)(const TilesParams&, int64_t begin, int64_t end, Footprint* footprints, int64_t* counts);
+  /// Adds to counts[tile] the instances of the Gaussians order[begin .. end).
+  void (*count)(const TilesParams&, const Footprint*, const int32_t* order, int64_t begin, int64_t end,
+                int64_t* counts);
+  /// Appends the instances of those Gaussians to their tiles, which continue at places[tile]: the Gaussian to
+  /// ids, and its instance's number, from offsets[g] on, to slots.
+  void (*scatter)(const TilesParams&, const Footprint*, const int32_t* order, int64_t begin, int64_t end,
+                  const int64_t* offsets, int64_t* places, int32_t* ids, int32_t* slots);
 };
 
 }  // namespace splat
