@@ -3,8 +3,9 @@ PYTHON ?= python3
 # Which build of torch `make venv` installs: pip's own choice, or TORCH=cpu for PyTorch's CPU-only one (200 MB, not 3 GB).
 TORCH ?=
 TORCH_FLAGS = $(if $(filter cpu,$(TORCH)),--index-url https://download.pytorch.org/whl/cpu)
-# In CI nobody is there to press Ctrl-C, so the viewer closes when training is over.
-DEMO_FLAGS ?= --view $(if $(CI),--close-when-done)
+# Small enough to end in a few minutes on two cores. In CI nobody is there to press Ctrl-C, so there the viewer closes
+# when training is over.
+DEMO_FLAGS ?= --downscale 2 --iterations 3000 --view $(if $(CI),--close-when-done)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -57,7 +58,7 @@ native: $(EDITABLE)
 
 demo: $(EDITABLE) native
 	@echo '==> splat train datasets/sample/images: photos -> cameras -> scene, in demo/'
-	@$(BIN)/splat train datasets/sample/images -o demo $(DEMO_FLAGS)
+	@$(BIN)/splat train datasets/sample/images -o demo --overwrite $(DEMO_FLAGS)
 
 check: $(INSTALLED_DEV) $(EDITABLE) native
 	@echo '==> ruff'
