@@ -40,7 +40,7 @@ __all__ = ["Cameras", "Gaussians", "Rendering", "SplatError", "load", "render", 
 
 
 class _Face(ModuleType):
-    """Importing a submodule binds it to its package; here `render` and `train` stay the functions they promise to be."""
+    """Importing a submodule binds it to its package; here `render` and `train` stay the functions they promise."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOME and isinstance(value, ModuleType)):

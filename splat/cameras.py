@@ -24,7 +24,7 @@ class Cameras:
         viewmats: [C, 4, 4] camera from world; OpenCV axes (+x right, +y down, +z forward).
         Ks: [C, 3, 3] intrinsics, pixels; pixel centres are at half-integers.
         width, height: image size, pixels.
-        model: "pinhole", "ortho" (Ks in pixels per world unit) or "fisheye" (OpenCV's equidistant model, no distortion).
+        model: "pinhole", "ortho" (Ks in pixels per world unit) or "fisheye" (OpenCV's equidistant, undistorted).
     """
 
     viewmats: Tensor
@@ -73,9 +73,7 @@ class Cameras:
         first = parts[0]
         if any((part.width, part.height, part.model) != (first.width, first.height, first.model) for part in parts):
             raise ValueError("cameras of one batch must share width, height and model")
-        return replace(
-            first, viewmats=torch.cat([p.viewmats for p in parts]), Ks=torch.cat([p.Ks for p in parts])
-        )
+        return replace(first, viewmats=torch.cat([p.viewmats for p in parts]), Ks=torch.cat([p.Ks for p in parts]))
 
 
 def look_at(position: Tensor, target: Tensor, up: Tensor) -> Tensor:

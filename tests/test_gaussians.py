@@ -50,7 +50,9 @@ def test_transform_moves_covariances_by_the_similarity():
     moved = scene.transform(matrix)
     linear = matrix[:3, :3]
     torch.testing.assert_close(covariances(moved), linear @ covariances(scene) @ linear.T, rtol=1e-4, atol=1e-7)
-    torch.testing.assert_close(moved.means.double(), scene.means.double() @ linear.T + matrix[:3, 3], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        moved.means.double(), scene.means.double() @ linear.T + matrix[:3, 3], rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3, 4])
