@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import torch
 from torch import Tensor
 
 from splat.cameras import Cameras
@@ -208,6 +206,7 @@ def open_source(path: Path, device: str = "cpu") -> FileSource:
         SplatError: there is no scene, or it cannot be read.
     """
     from splat.formats import read
+    from splat.formats.cameras import read_cameras
     from splat.train.run import load_background, load_config
 
     if not path.exists():
@@ -218,7 +217,7 @@ def open_source(path: Path, device: str = "cpu") -> FileSource:
         raise SplatError(
             f"{path} holds no scene.ply, so it is no finished run; train one with: splat train PHOTOS -o RUN"
         )
-    views = _read_views(path / "cameras.json")
+    views = [PhotoView(view.name, view.camera, view.split == "test") for view in read_cameras(path / "cameras.json")]
     return FileSource(
         read(path / "scene.ply").to(device),
         path.resolve().name,
@@ -259,18 +258,3 @@ class _CapturePhotos:
         if name not in self._by_name:
             raise SplatError(f"The photo {name} is gone from {self._scene.source}")
         return self._by_name[name]
-
-
-def _read_views(path: Path) -> list[PhotoView]:
-    try:
-        return [_view(view) for view in json.loads(path.read_text(encoding="utf-8"))["views"]]
-    except OSError as error:
-        raise SplatError(f"{path} cannot be read ({error.strerror}); give the scene file to see it without") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise SplatError(f"{path} is not as `splat train` writes it ({error!r}); train again") from error
-
-
-def _view(view: dict[str, Any]) -> PhotoView:
-    viewmat, intrinsics = (torch.tensor(view[key], dtype=torch.float32)[None] for key in ("viewmat", "K"))
-    camera = Cameras(viewmat, intrinsics, int(view["width"]), int(view["height"]), view.get("model", "pinhole"))
-    return PhotoView(str(view["name"]), camera, view.get("split") == "test")

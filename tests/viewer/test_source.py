@@ -61,10 +61,10 @@ def test_a_run_whose_photos_are_gone_is_shown_without(run: Path, tmp_path: Path)
     [
         (lambda run: (run / "scene.ply").unlink(), "holds no scene.ply.*splat train"),
         (lambda run: (run / "cameras.json").unlink(), "cameras.json cannot be read"),
-        (lambda run: (run / "cameras.json").write_text("{}"), "cameras.json is not as"),
+        (lambda run: (run / "cameras.json").write_text("{}"), "cameras.json has no list"),
         (
             lambda run: (run / "cameras.json").write_text('{"views": [{"name": "a", "K": [[1]]}]}'),
-            "cameras.json is not as",
+            "cameras.json: view 0 is not a camera",
         ),
         (lambda run: (run / "config.json").write_text("{"), "config.json"),
         (shutil.rmtree, "does not exist"),
