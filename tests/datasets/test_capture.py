@@ -15,6 +15,7 @@ from PIL import Image
 
 from splat.datasets.capture import STAGES, CaptureConfig, capture
 from splat.datasets.scene import open_scene
+from splat.datasets.sfm.mapping import map_photos
 
 pytestmark = pytest.mark.slow
 
@@ -194,3 +195,13 @@ def test_a_video(data: Path, tmp_path: Path) -> None:
     config = CaptureConfig(frames=12, max_image_size=800, max_features=2000)
     result = capture(data / "video" / "bonsai_orbit.mp4", tmp_path / "scene", config, lambda *step: steps.append(step))
     assert steps[0][0] == "frames" and len(result.registered) >= 8 and result.reprojection_error < 1
+
+
+def test_placing_under_half_tries_all_at_once_too(few: Path, tmp_path: Path) -> None:
+    stop_at(start(few, tmp_path / "scene"), "mapping 2", signal.SIGKILL)
+    work = tmp_path / "scene" / ".capture"
+    # Told of 100 photos, five placed ones are too few to be content with.
+    models, mapper = map_photos(work / "database.db", work / "images", tmp_path / "models", 100, 0, 2, lambda *_: None)
+    assert {path.name for path in (tmp_path / "models").iterdir()} == {"incremental", "global"}
+    assert mapper in ("incremental", "global") and models[0].num_reg_images() == 5
+    assert models[0].compute_mean_reprojection_error() < 1
