@@ -48,6 +48,10 @@ void background_share(const BlendBackward& p, int64_t tile, const TileFrame& fra
 template <int D, bool ABSGRAD>
 void instance(const Splat2d<V>& splat, const float* colour, int channels, uint64_t mask, const Pixels& pixels,
               float* colour_sums, float* row) {
+  // Copies, which stores to pixels cannot change as far as the compiler knows.
+  float* const transmittances = pixels.transmittance;
+  float* const rests = pixels.rest;
+  const float* const v_colours = pixels.v_colour;
   SigmaMoments<V> moments{V(0.0f), V(0.0f), V(0.0f), V(0.0f), V(0.0f), V(0.0f)};
   V abs_x(0.0f), abs_y(0.0f);
   V fixed_sums[D ? D : 1];
@@ -58,12 +62,12 @@ void instance(const Splat2d<V>& splat, const float* colour, int channels, uint64
   for (; mask; mask &= mask - 1) {
     const int i = lowest_bit(mask) * V::width;
     const Coverage<V> cover = coverage(splat, V::load(kLayout.x + i), V::load(kLayout.y + i));
-    const V transmittance = V::load(pixels.transmittance + i);
+    const V transmittance = V::load(transmittances + i);
     const Blend<V> step = blend(cover, transmittance);
-    step.next.store(pixels.transmittance + i);
+    step.next.store(transmittances + i);
     V along(0.0f);
     for (int d = 0; d < channels; ++d) {
-      const V g = V::load(pixels.v_colour + d * kTilePixels + i);
+      const V g = V::load(v_colours + d * kTilePixels + i);
       along = fma(g, V(colour[d]), along);
       if (D) {
         fixed_sums[d] = fma(step.weight, g, fixed_sums[d]);
@@ -71,8 +75,8 @@ void instance(const Splat2d<V>& splat, const float* colour, int channels, uint64
         fma(step.weight, g, V::load(colour_sums + d * V::width)).store(colour_sums + d * V::width);
       }
     }
-    const V rest = fma(-step.weight, along, V::load(pixels.rest + i));
-    rest.store(pixels.rest + i);
+    const V rest = fnma(step.weight, along, V::load(rests + i));
+    rest.store(rests + i);
     const V v_sigma = sigma_vjp(cover, step, transmittance, along, rest);
     accumulate(moments, v_sigma, cover.dx, cover.dy);
     if (ABSGRAD) {

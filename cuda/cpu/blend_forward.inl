@@ -66,15 +66,18 @@ uint64_t live_blocks(const Pixels& pixels) {
 template <int D, bool MEDIAN>
 uint64_t composite(const Splat2d<V>& splat, const float* colour, int channels, int32_t id, uint64_t mask,
                    const Pixels& pixels) {
+  // Copies, which stores to pixels cannot change as far as the compiler knows.
+  float* const transmittances = pixels.transmittance;
+  float* const colours = pixels.colour;
   uint64_t visible = 0;
   for (; mask; mask &= mask - 1) {
     const int block = lowest_bit(mask), i = block * V::width;
     const Coverage<V> cover = coverage(splat, V::load(kLayout.x + i), V::load(kLayout.y + i));
-    const V transmittance = V::load(pixels.transmittance + i);
+    const V transmittance = V::load(transmittances + i);
     const Blend<V> step = blend(cover, transmittance);
-    step.next.store(pixels.transmittance + i);
+    step.next.store(transmittances + i);
     for (int d = 0; d < channels; ++d) {
-      float* plane = pixels.colour + d * kTilePixels + i;
+      float* plane = colours + d * kTilePixels + i;
       fma(step.weight, V(colour[d]), V::load(plane)).store(plane);
     }
     if (MEDIAN) {

@@ -26,7 +26,7 @@ SPLAT_HD double sqrt(double a) { return ::sqrt(a); }
 SPLAT_HD float abs(float a) { return ::fabsf(a); }
 SPLAT_HD double abs(double a) { return ::fabs(a); }
 
-/// a b + c: rounded once where the hardware can, twice elsewhere (fmaf in software would cost a hundred times more).
+/// a b + c, and fnma: c - a b: rounded once where the hardware can, twice elsewhere (fmaf in software would cost a hundred times more).
 #if defined(__CUDA_ARCH__) || defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 SPLAT_HD float fma(float a, float b, float c) { return ::fmaf(a, b, c); }
 SPLAT_HD double fma(double a, double b, double c) { return ::fma(a, b, c); }
@@ -34,6 +34,8 @@ SPLAT_HD double fma(double a, double b, double c) { return ::fma(a, b, c); }
 SPLAT_HD float fma(float a, float b, float c) { return a * b + c; }
 SPLAT_HD double fma(double a, double b, double c) { return a * b + c; }
 #endif
+SPLAT_HD float fnma(float a, float b, float c) { return fma(-a, b, c); }
+SPLAT_HD double fnma(double a, double b, double c) { return fma(-a, b, c); }
 
 /// p 2^n, where n is the integer in the low bits of `shifted` = kRoundingMagic + n. The result must be a normal number.
 SPLAT_HD float add_to_exponent(float p, float shifted) {

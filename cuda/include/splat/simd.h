@@ -83,6 +83,7 @@ struct simd {
     for (int i = 0; i < W; ++i) c.v[i] = fma(a.v[i], b.v[i], c.v[i]);
     return c;
   }
+  friend simd fnma(simd a, simd b, simd c) { return fma(-a, b, c); }
   friend simd add_to_exponent(simd p, simd shifted) {
     typedef typename mask::native integer;
     integer bits, n;

@@ -58,8 +58,10 @@ struct simd<float, 4> {
   friend simd sqrt(simd a) { return _mm_sqrt_ps(a.v); }
 #if defined(__FMA__)
   friend simd fma(simd a, simd b, simd c) { return _mm_fmadd_ps(a.v, b.v, c.v); }
+  friend simd fnma(simd a, simd b, simd c) { return _mm_fnmadd_ps(a.v, b.v, c.v); }
 #else
   friend simd fma(simd a, simd b, simd c) { return _mm_add_ps(_mm_mul_ps(a.v, b.v), c.v); }
+  friend simd fnma(simd a, simd b, simd c) { return _mm_sub_ps(c.v, _mm_mul_ps(a.v, b.v)); }
 #endif
   friend simd add_to_exponent(simd p, simd shifted) {
     return _mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(p.v), _mm_slli_epi32(_mm_castps_si128(shifted.v), 23)));
@@ -117,6 +119,7 @@ struct simd<float, 8> {
   friend simd abs(simd a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v); }
   friend simd sqrt(simd a) { return _mm256_sqrt_ps(a.v); }
   friend simd fma(simd a, simd b, simd c) { return _mm256_fmadd_ps(a.v, b.v, c.v); }
+  friend simd fnma(simd a, simd b, simd c) { return _mm256_fnmadd_ps(a.v, b.v, c.v); }
   friend simd add_to_exponent(simd p, simd shifted) {
     return _mm256_castsi256_ps(
         _mm256_add_epi32(_mm256_castps_si256(p.v), _mm256_slli_epi32(_mm256_castps_si256(shifted.v), 23)));
@@ -177,6 +180,7 @@ struct simd<float, 16> {
   // The masked form: gcc 12 warns of the plain one (its bug 105593), and makes the same instruction of both.
   friend simd sqrt(simd a) { return _mm512_maskz_sqrt_ps(static_cast<__mmask16>(-1), a.v); }
   friend simd fma(simd a, simd b, simd c) { return _mm512_fmadd_ps(a.v, b.v, c.v); }
+  friend simd fnma(simd a, simd b, simd c) { return _mm512_fnmadd_ps(a.v, b.v, c.v); }
   friend simd add_to_exponent(simd p, simd shifted) {
     return _mm512_castsi512_ps(
         _mm512_add_epi32(_mm512_castps_si512(p.v), _mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23)));

@@ -39,7 +39,7 @@ SPLAT_HD Coverage<T> coverage(const Splat2d<T>& splat, T pixel_x, T pixel_y) {
   c.dy = splat.y - pixel_y;
   const T sigma = fma(c.dx, fma(splat.half_a, c.dx, splat.b * c.dy), splat.half_c * c.dy * c.dy);
   c.inside = (sigma >= T(0.0f)) & (sigma <= splat.limit);
-  c.unclamped = splat.opacity * exp_in_range(-sigma);
+  c.unclamped = splat.opacity * exp_of_minus(sigma);
   c.alpha = min(c.unclamped, T(kAlphaMax));
   return c;
 }
@@ -58,12 +58,11 @@ struct Blend {
 template <class T>
 SPLAT_HD Blend<T> blend(const Coverage<T>& c, T transmittance) {
   Blend<T> step;
-  const T behind = fma(-c.alpha, transmittance, transmittance);
-  const auto lasts = behind > T(kTransmittanceMin);
-  step.accepted = c.inside & lasts;
+  const T behind = fnma(c.alpha, transmittance, transmittance);
+  step.accepted = c.inside & (behind > T(kTransmittanceMin));
   step.alpha = keep(step.accepted, c.alpha);
   step.weight = step.alpha * transmittance;
-  step.next = negative_where(c.inside & !lasts, select(step.accepted, behind, transmittance));
+  step.next = select(step.accepted, behind, negative_where(c.inside, transmittance));
   return step;
 }
 
