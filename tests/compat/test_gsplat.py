@@ -6,6 +6,7 @@ import ast
 import inspect
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ ROUGH = 2e-2
 MODES = ["RGB", "D", "ED", "RGB+D", "RGB+ED"]
 
 
-def scene(count: int, seed: int, opacity: tuple[float, float], scale: tuple[float, float]) -> dict[str, Tensor]:
+def scene(count: int, seed: int, opacity: tuple[float, float], scale: tuple[float, float]) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
@@ -38,12 +39,12 @@ def scene(count: int, seed: int, opacity: tuple[float, float], scale: tuple[floa
     }
 
 
-def smooth_scene() -> dict[str, Tensor]:
+def smooth_scene() -> dict[str, Any]:
     """Few wide, faint Gaussians: every pixel far above the cut and far from the stop."""
     return scene(6, seed=1, opacity=(0.3, 0.6), scale=(0.9, 1.4))
 
 
-def rough_scene() -> dict[str, Tensor]:
+def rough_scene() -> dict[str, Any]:
     return scene(300, seed=2, opacity=(0.05, 0.99), scale=(0.01, 0.2))
 
 
