@@ -9,7 +9,7 @@ import sys
 SMALL = ("--init.few-points", "0", "--save.log-every", "5")
 
 
-def splat(*words: object, **options: object) -> subprocess.CompletedProcess[str]:
+def splat(*words: object) -> subprocess.CompletedProcess[str]:
     """Runs the command line in a process of its own, as a person's shell does."""
     command = [sys.executable, "-m", "splat", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+    return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_line import SMALL, splat
+from command_line import SMALL
+
+from splat.cli.main import main
 
 
 @pytest.fixture(scope="session")
 def run(capture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the made-up capture; not to be written to."""
     folder = tmp_path_factory.mktemp("cli") / "run"
-    result = splat("train", capture, "-o", folder, "--iterations", 40, "--test-every", 5, *SMALL)
-    assert result.returncode == 0, result.stderr
+    assert main(["train", str(capture), "-o", str(folder), "--iterations", "40", "--test-every", "5", *SMALL]) == 0
     return folder

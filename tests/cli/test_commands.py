@@ -193,6 +193,7 @@ def test_doctor_notices_a_foreign_splat(
     assert "!!  splat" in output and "pip uninstall splat" in output
 
 
+@pytest.mark.slow
 def test_view_serves_until_interrupted(run: Path) -> None:
     command = [sys.executable, "-m", "splat", "view", str(run), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -204,6 +205,7 @@ def test_view_serves_until_interrupted(run: Path) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_training_can_be_watched(capture: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "splat", "train", str(capture), "-o", str(tmp_path / "run"), "--iterations", "5"]
     command += ["--view", "--port", "0", *SMALL]
@@ -225,6 +227,7 @@ def test_watching_ends_with_training_when_asked(capture: Path, tmp_path: Path) -
     assert main([*words, *SMALL, "--close-when-done"]) == 0
 
 
+@pytest.mark.slow
 def test_interrupted_training_is_saved(capture: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "splat", "train", str(capture), "-o", str(tmp_path / "run")]
     command += ["--iterations", "100000", "--json", *SMALL]

@@ -123,6 +123,7 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_missing_native_library_says_how_to_build_it(tmp_path: Path) -> None:
     (tmp_path / "scene.ply").write_bytes(b"")
     result = python(
@@ -148,6 +149,7 @@ def test_a_signal_ends_any_command_in_one_sentence(number: signal.Signals) -> No
     assert errors.startswith("splat: Stopped.") and errors.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_reading_is_no_error() -> None:
     command = f"{sys.executable} -m splat doctor --json | true; exit ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
