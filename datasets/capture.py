@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -161,6 +163,10 @@ def _colmap(verbose: bool) -> Iterator[None]:
         import pycolmap
     except ImportError:
         raise SplatError("capture needs pycolmap; run `pip install 'splatworks[capture]'`") from None
+    handler = signal.getsignal(signal.SIGTERM)
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        # On import it takes SIGTERM for a crash, to be met with a stack trace; this gives the signal back.
+        signal.signal(signal.SIGTERM, handler)
     level = pycolmap.logging.minloglevel
     pycolmap.logging.minloglevel = int(pycolmap.logging.INFO if verbose else pycolmap.logging.FATAL)
     try:

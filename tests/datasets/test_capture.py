@@ -114,6 +114,12 @@ def test_ctrl_c_leaves_nothing_half_written(few: Path, tmp_path: Path) -> None:
         assert [path.name for path in (tmp_path / "scene").iterdir()] == [".capture"]
 
 
+def test_termination_is_quiet(few: Path, tmp_path: Path) -> None:
+    process = start(few, tmp_path / "scene")
+    assert stop_at(process, "mapping 2", signal.SIGTERM) == ""
+    assert process.returncode == -signal.SIGTERM
+
+
 def test_colmap_is_silent(few: Path, tmp_path: Path) -> None:
     process = start(few, tmp_path / "scene")
     _, errors = process.communicate(timeout=300)
