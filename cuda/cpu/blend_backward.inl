@@ -6,52 +6,48 @@
 SPLAT_BEGIN
 namespace {
 
-/// The pixels of a tile during backward, one plane after another.
-struct Pixels {
-  float* transmittance;  // [kTilePixels] as in forward
-  float* rest;           // [kTilePixels] g . (final colour - colour so far) + T_final v_T, background included
-  float* v_colour;       // [D, kTilePixels] g = d(loss)/d(pixel colour)
-};
+// Backward's planes.
+constexpr int kRest = Pixels::kOwnPlanes;  // g . (final colour - colour so far) + T_final v_T, background included
+constexpr int kVColour = kRest + 1;        // D planes: g = d(loss)/d(pixel colour)
 
-/// Planes of pixels, and one vector a channel for the gradient of an instance's colour.
-int64_t scratch(int64_t channels) { return kTilePixels * (2 + channels) + V::width * channels; }
+int planes_of(int64_t channels) { return kVColour + static_cast<int>(channels); }
+
+/// The pixels, and one vector a channel for the gradient of an instance's colour.
+int64_t scratch(int64_t channels) {
+  return kTilePixels * static_cast<int64_t>(planes_of(channels)) + V::width * channels;
+}
 
 void load_pixels(const BlendBackward& p, const TileFrame& frame, const Pixels& pixels) {
   const int channels = p.in.channels;
-  for (int i = 0; i < kTilePixels; ++i) {
-    const bool contained = frame.contains(i);
-    const int64_t pixel = contained ? frame.pixel(i) : 0;
-    pixels.transmittance[i] = contained ? 1.0f : -1.0f;
-    float rest = contained ? p.transmittances[pixel] * p.v_transmittances[pixel] : 0.0f;
+  pixels.start(frame);
+  frame.for_pixels([&](int column, int row, int64_t pixel) {
+    float rest = p.transmittances[pixel] * p.v_transmittances[pixel];
     for (int d = 0; d < channels; ++d) {
-      const float g = contained ? p.v_image[pixel * channels + d] : 0.0f;
-      pixels.v_colour[d * kTilePixels + i] = g;
+      const float g = p.v_image[pixel * channels + d];
+      pixels.at(column, row, kVColour + d) = g;
       rest = fma(g, p.image[pixel * channels + d], rest);
     }
-    pixels.rest[i] = rest;
-  }
+    pixels.at(column, row, kRest) = rest;
+  });
 }
 
 /// d(loss)/d(background) = sum over the tile's pixels of T g.
-void background_share(const BlendBackward& p, int64_t tile, const TileFrame& frame, const Pixels& pixels) {
-  for (int d = 0; d < p.in.channels; ++d) {
-    float share = 0.0f;
-    for (int i = 0; i < kTilePixels; ++i) {
-      if (!frame.contains(i)) continue;
-      share = fma(p.transmittances[frame.pixel(i)], pixels.v_colour[d * kTilePixels + i], share);
+void background_share(const BlendBackward& p, int64_t tile, const TileFrame& frame) {
+  const int channels = p.in.channels;
+  float* shares = p.v_background + tile * channels;
+  for (int d = 0; d < channels; ++d) shares[d] = 0.0f;
+  frame.for_pixels([&](int, int, int64_t pixel) {
+    for (int d = 0; d < channels; ++d) {
+      shares[d] = fma(p.transmittances[pixel], p.v_image[pixel * channels + d], shares[d]);
     }
-    p.v_background[tile * p.in.channels + d] = share;
-  }
+  });
 }
 
 /// One instance over the blocks where forward found it visible; its sums go to `row`.
 template <int D, bool ABSGRAD>
-void instance(const Splat2d<V>& splat, const float* colour, int channels, uint64_t mask, const Pixels& pixels,
+void instance(const Splat2d<V>& splat, const float* colour, int any_channels, uint64_t mask, float* memory,
               float* colour_sums, float* row) {
-  // Copies, which stores to pixels cannot change as far as the compiler knows.
-  float* const transmittances = pixels.transmittance;
-  float* const rests = pixels.rest;
-  const float* const v_colours = pixels.v_colour;
+  const int channels = D ? D : any_channels, planes = planes_of(channels);
   SigmaMoments<V> moments{V(0.0f), V(0.0f), V(0.0f), V(0.0f), V(0.0f), V(0.0f)};
   V abs_x(0.0f), abs_y(0.0f);
   V fixed_sums[D ? D : 1];
@@ -60,14 +56,15 @@ void instance(const Splat2d<V>& splat, const float* colour, int channels, uint64
     for (int d = 0; d < channels; ++d) V(0.0f).store(colour_sums + d * V::width);
   }
   for (; mask; mask &= mask - 1) {
-    const int i = lowest_bit(mask) * V::width;
-    const Coverage<V> cover = coverage(splat, V::load(kLayout.x + i), V::load(kLayout.y + i));
-    const V transmittance = V::load(transmittances + i);
+    const int block = lowest_bit(mask);
+    const auto plane = [&](int index) { return memory + (block * planes + index) * V::width; };
+    const Coverage<V> cover = coverage(splat, V::load(plane(Pixels::kX)), V::load(plane(Pixels::kY)));
+    const V transmittance = V::load(plane(Pixels::kTransmittance));
     const Blend<V> step = blend(cover, transmittance);
-    step.next.store(transmittances + i);
+    step.next.store(plane(Pixels::kTransmittance));
     V along(0.0f);
     for (int d = 0; d < channels; ++d) {
-      const V g = V::load(v_colours + d * kTilePixels + i);
+      const V g = V::load(plane(kVColour + d));
       along = fma(g, V(colour[d]), along);
       if (D) {
         fixed_sums[d] = fma(step.weight, g, fixed_sums[d]);
@@ -75,8 +72,8 @@ void instance(const Splat2d<V>& splat, const float* colour, int channels, uint64
         fma(step.weight, g, V::load(colour_sums + d * V::width)).store(colour_sums + d * V::width);
       }
     }
-    const V rest = fnma(step.weight, along, V::load(rests + i));
-    rest.store(rests + i);
+    const V rest = fnma(step.weight, along, V::load(plane(kRest)));
+    rest.store(plane(kRest));
     const V v_sigma = sigma_vjp(cover, step, transmittance, along, rest);
     accumulate(moments, v_sigma, cover.dx, cover.dy);
     if (ABSGRAD) {
@@ -111,7 +108,7 @@ void instances(const BlendBackward& p, int64_t tile, const TileFrame& frame, con
       const uint64_t mask = static_cast<uint64_t>(p.blocks[first + i]);
       float* sums = p.sums + p.slots[first + i] * row;
       if (mask) {
-        instance<D, ABSGRAD>(batch.splat(i), batch.colour[i], channels, mask, pixels, colour_sums, sums);
+        instance<D, ABSGRAD>(batch.splat(i), batch.colour[i], channels, mask, pixels.memory, colour_sums, sums);
       } else {
         for (int64_t j = 0; j < row; ++j) sums[j] = 0.0f;
       }
@@ -136,11 +133,10 @@ void instances_by_channels(const BlendBackward& p, int64_t tile, const TileFrame
 
 void tile(const BlendBackward& p, int64_t index, float* memory) {
   const TileFrame frame(p.in, index);
-  float* v_colour = memory + 2 * kTilePixels;
-  const Pixels pixels{memory, memory + kTilePixels, v_colour};
+  const Pixels pixels{memory, planes_of(p.in.channels)};
   load_pixels(p, frame, pixels);
-  if (p.v_background) background_share(p, index, frame, pixels);
-  float* colour_sums = v_colour + p.in.channels * kTilePixels;
+  if (p.v_background) background_share(p, index, frame);
+  float* colour_sums = memory + static_cast<int64_t>(pixels.planes) * kTilePixels;
   if (p.absgrad) {
     instances_by_channels<true>(p, index, frame, pixels, colour_sums);
   } else {

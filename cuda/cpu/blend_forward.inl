@@ -37,14 +37,11 @@ void reachable_blocks(const Batch& batch, uint64_t* masks) {
   }
 }
 
-/// The pixels of a tile while it is being composited, one plane after another.
-struct Pixels {
-  float* transmittance;  // [kTilePixels], negated once the pixel has stopped; pixels outside the image start so
-  float* colour;         // [D, kTilePixels]
-  float* median;         // [kTilePixels] ids, as bits
-};
+// Forward's planes: D colours, then the median's ids as bits if they are wanted.
+constexpr int kColour = Pixels::kOwnPlanes;
 
-int64_t scratch(int64_t channels) { return kTilePixels * (2 + channels); }
+int planes_of(int64_t channels) { return kColour + static_cast<int>(channels) + 1; }
+int64_t scratch(int64_t channels) { return kTilePixels * static_cast<int64_t>(planes_of(channels)); }
 
 float bits_as_float(int32_t bits) {
   float result;
@@ -56,7 +53,7 @@ float bits_as_float(int32_t bits) {
 uint64_t live_blocks(const Pixels& pixels) {
   uint64_t live = 0;
   for (int block = 0; block < kBlocks; ++block) {
-    const V transmittance = V::load(pixels.transmittance + block * V::width);
+    const V transmittance = V::load(pixels.block(block) + Pixels::kTransmittance * V::width);
     live |= static_cast<uint64_t>(any(transmittance > V(0.0f))) << block;
   }
   return live;
@@ -64,26 +61,25 @@ uint64_t live_blocks(const Pixels& pixels) {
 
 /// Composites one Gaussian over the blocks of a mask. Returns those where it was visible.
 template <int D, bool MEDIAN>
-uint64_t composite(const Splat2d<V>& splat, const float* colour, int channels, int32_t id, uint64_t mask,
-                   const Pixels& pixels) {
-  // Copies, which stores to pixels cannot change as far as the compiler knows.
-  float* const transmittances = pixels.transmittance;
-  float* const colours = pixels.colour;
+uint64_t composite(const Splat2d<V>& splat, const float* colour, int any_channels, int32_t id, uint64_t mask,
+                   float* memory) {
+  const int channels = D ? D : any_channels, planes = planes_of(channels);
   uint64_t visible = 0;
   for (; mask; mask &= mask - 1) {
-    const int block = lowest_bit(mask), i = block * V::width;
-    const Coverage<V> cover = coverage(splat, V::load(kLayout.x + i), V::load(kLayout.y + i));
-    const V transmittance = V::load(transmittances + i);
+    const int block = lowest_bit(mask);
+    const auto plane = [&](int index) { return memory + (block * planes + index) * V::width; };
+    const Coverage<V> cover = coverage(splat, V::load(plane(Pixels::kX)), V::load(plane(Pixels::kY)));
+    const V transmittance = V::load(plane(Pixels::kTransmittance));
     const Blend<V> step = blend(cover, transmittance);
-    step.next.store(transmittances + i);
+    step.next.store(plane(Pixels::kTransmittance));
     for (int d = 0; d < channels; ++d) {
-      float* plane = colours + d * kTilePixels + i;
-      fma(step.weight, V(colour[d]), V::load(plane)).store(plane);
+      fma(step.weight, V(colour[d]), V::load(plane(kColour + d))).store(plane(kColour + d));
     }
     if (MEDIAN) {
       const V half(0.5f);
       const auto falls = step.accepted & (transmittance >= half) & (step.next < half);
-      select(falls, V(bits_as_float(id)), V::load(pixels.median + i)).store(pixels.median + i);
+      float* median = plane(kColour + channels);
+      select(falls, V(bits_as_float(id)), V::load(median)).store(median);
     }
     visible |= static_cast<uint64_t>(any(step.accepted)) << block;
   }
@@ -92,7 +88,6 @@ uint64_t composite(const Splat2d<V>& splat, const float* colour, int channels, i
 
 template <int D, bool MEDIAN>
 void composite_tile(const BlendForward& p, int64_t tile, const TileFrame& frame, const Pixels& pixels) {
-  const int channels = D ? D : p.in.channels;
   const int64_t last = p.in.offsets[tile + 1];
   int64_t first = p.in.offsets[tile];
   Batch batch;
@@ -102,7 +97,7 @@ void composite_tile(const BlendForward& p, int64_t tile, const TileFrame& frame,
     reachable_blocks(batch, masks);
     for (int i = 0; i < batch.size; ++i, ++first) {
       p.blocks[first] = static_cast<int64_t>(composite<D, MEDIAN>(
-          batch.splat(i), batch.colour[i], channels, p.in.gaussian_ids[first], masks[i] & live, pixels));
+          batch.splat(i), batch.colour[i], p.in.channels, p.in.gaussian_ids[first], masks[i] & live, pixels.memory));
     }
   }
   for (; first < last; ++first) p.blocks[first] = 0;
@@ -126,31 +121,27 @@ void composite_channels(const BlendForward& p, int64_t tile, const TileFrame& fr
 void tile(const BlendForward& p, int64_t index, float* memory) {
   const TileFrame frame(p.in, index);
   const int channels = p.in.channels;
-  const Pixels pixels{memory, memory + 2 * kTilePixels, memory + kTilePixels};
-  for (int i = 0; i < kTilePixels; ++i) {
-    pixels.transmittance[i] = frame.contains(i) ? 1.0f : -1.0f;
-    pixels.median[i] = bits_as_float(-1);
-  }
-  for (int i = 0; i < channels * kTilePixels; ++i) pixels.colour[i] = 0.0f;
-
+  const Pixels pixels{memory, planes_of(channels)};
+  pixels.start(frame);
   if (p.median_ids) {
+    frame.for_pixels([&](int column, int row, int64_t) {
+      pixels.at(column, row, kColour + channels) = bits_as_float(-1);
+    });
     composite_channels<true>(p, index, frame, pixels);
   } else {
     composite_channels<false>(p, index, frame, pixels);
   }
 
   const float* background = p.in.background ? p.in.background + frame.camera * channels : nullptr;
-  for (int i = 0; i < kTilePixels; ++i) {
-    if (!frame.contains(i)) continue;
-    const int64_t pixel = frame.pixel(i);
-    const float transmittance = abs(pixels.transmittance[i]);
+  frame.for_pixels([&](int column, int row, int64_t pixel) {
+    const float transmittance = abs(pixels.at(column, row, Pixels::kTransmittance));
     p.transmittances[pixel] = transmittance;
     for (int d = 0; d < channels; ++d) {
       const float behind = background ? transmittance * background[d] : 0.0f;
-      p.image[pixel * channels + d] = pixels.colour[d * kTilePixels + i] + behind;
+      p.image[pixel * channels + d] = pixels.at(column, row, kColour + d) + behind;
     }
-    if (p.median_ids) memcpy(p.median_ids + pixel, pixels.median + i, sizeof(int32_t));
-  }
+    if (p.median_ids) memcpy(p.median_ids + pixel, &pixels.at(column, row, kColour + channels), sizeof(int32_t));
+  });
 }
 
 }  // namespace

@@ -21,22 +21,9 @@ constexpr int kBlocksDown = kTile / kBlockRows;
 constexpr int kBlocks = kBlocksAcross * kBlocksDown;
 static_assert(kBlocks <= 64, "a mask of blocks is one 64-bit word");
 
-/// Where the pixels of a tile stand in memory: block after block, row by row within a block.
-struct TileLayout {
-  alignas(64) float x[kTilePixels], y[kTilePixels];  // column and row within the tile, px
-  constexpr TileLayout() : x(), y() {
-    for (int i = 0; i < kTilePixels; ++i) {
-      const int block = i / V::width, lane = i % V::width;
-      x[i] = static_cast<float>(block % kBlocksAcross * kBlockColumns + lane % kBlockColumns);
-      y[i] = static_cast<float>(block / kBlocksAcross * kBlockRows + lane / kBlockColumns);
-    }
-  }
-};
-constexpr TileLayout kLayout;
-
 /// A tile's place in the image.
 struct TileFrame {
-  int64_t camera, first_pixel;  // first_pixel: index of the tile's first pixel in [C, H, W]
+  int64_t camera, first_pixel;   // first_pixel: index of the tile's first pixel in [C, H, W]
   int left, top, columns, rows;  // px; the last tiles of a row or column may stick out of the image
   int image_width;
 
@@ -52,10 +39,49 @@ struct TileFrame {
     first_pixel = (camera * in.height + top) * in.width + left;
   }
 
-  bool contains(int i) const { return kLayout.x[i] < columns && kLayout.y[i] < rows; }
-  /// Index in [C, H, W] of the tile's i-th pixel.
-  int64_t pixel(int i) const {
-    return first_pixel + static_cast<int64_t>(kLayout.y[i]) * image_width + static_cast<int>(kLayout.x[i]);
+  /// Calls f(column, row, pixel) for the tile's pixels that are in the image, with their index in [C, H, W].
+  template <class F>
+  void for_pixels(const F& f) const {
+    for (int row = 0; row < rows; ++row) {
+      for (int column = 0; column < columns; ++column) {
+        f(column, row, first_pixel + static_cast<int64_t>(row) * image_width + column);
+      }
+    }
+  }
+};
+
+/// What is known of a tile's pixels while its Gaussians pass: some numbers each, as planes of a vector each, block by
+/// block, so that all of a block's planes are near one address. In the first-level cache for the usual channels.
+struct Pixels {
+  // Planes that forward and backward have in common; each adds its own from kOwnPlanes on.
+  static constexpr int kX = 0, kY = 1;         // column and row within the tile, px
+  static constexpr int kTransmittance = 2;     // negated once the pixel has stopped, and outside the image
+  static constexpr int kOwnPlanes = 3;
+
+  float* memory;  // [kBlocks, planes, V::width]
+  int planes;
+
+  float* block(int index) const { return memory + static_cast<int64_t>(index) * planes * V::width; }
+  float& at(int column, int row, int plane) const {
+    const int index = row / kBlockRows * kBlocksAcross + column / kBlockColumns;
+    const int lane = row % kBlockRows * kBlockColumns + column % kBlockColumns;
+    return block(index)[plane * V::width + lane];
+  }
+
+  /// Sets the common planes, and the others to zero.
+  void start(const TileFrame& frame) const {
+    static const float columns[16] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};  // of a block's lanes
+    static const float rows[16] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
+    const V end_x(static_cast<float>(frame.columns)), end_y(static_cast<float>(frame.rows)), one(1.0f);
+    for (int i = 0; i < kBlocks; ++i) {
+      const V x = V::load(columns) + V(static_cast<float>(i % kBlocksAcross * kBlockColumns));
+      const V y = V::load(rows) + V(static_cast<float>(i / kBlocksAcross * kBlockRows));
+      float* planes_of_block = block(i);
+      x.store(planes_of_block + kX * V::width);
+      y.store(planes_of_block + kY * V::width);
+      select((x < end_x) & (y < end_y), one, -one).store(planes_of_block + kTransmittance * V::width);
+      for (int plane = kOwnPlanes; plane < planes; ++plane) V(0.0f).store(planes_of_block + plane * V::width);
+    }
   }
 };
 

@@ -54,7 +54,8 @@ void test_box(const TilesParams& p, int64_t g, const Box& box, const F& f) {
   const V b_over_a(conic[1] / conic[0]), b_over_c(conic[1] / conic[2]);
   const V limit = sigma_limit(V(p.opacities[g])) + V(kSigmaSlack);
   const V across(static_cast<float>(box.across)), per_row(1.0f / static_cast<float>(box.across));
-  const V left(static_cast<float>(box.left)), top(static_cast<float>(box.top)), tile(kTile), half(0.5f), side(kTile - 1);
+  const V left(static_cast<float>(box.left)), top(static_cast<float>(box.top));
+  const V tile(kTile), half(0.5f), side(kTile - 1);
   const int64_t size = box.size();
   for (int64_t first = 0; first < size; first += V::width) {
     const V index = V(static_cast<float>(first)) + lane_numbers<V>();
@@ -102,7 +103,8 @@ void for_tiles(const TilesParams& p, const Footprint& footprint, int64_t g, cons
   test_box(p, g, box, [&](uint32_t hits, int64_t first) {
     for (; hits; hits &= hits - 1) {
       const int64_t index = first + lowest_bit(hits);
-      f(tile_number(p, g, box.left + static_cast<int>(index % box.across), box.top + static_cast<int>(index / box.across)));
+      const int column = static_cast<int>(index % box.across), row = static_cast<int>(index / box.across);
+      f(tile_number(p, g, box.left + column, box.top + row));
     }
   });
 }

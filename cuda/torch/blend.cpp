@@ -134,7 +134,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> blend_backward(
   const Tensor image = splat::checked(image_in, "image", {in.cameras, height, width, in.channels});
   const Tensor transmittances = splat::checked(transmittances_in, "transmittances", {in.cameras, height, width});
   const Tensor slots = splat::checked(slots_in, "slots", ScalarType::Int, {in.instances});
-  const Tensor gaussian_offsets = splat::checked(gaussian_offsets_in, "gaussian_offsets", ScalarType::Long, {count + 1});
+  const Tensor gaussian_offsets =
+      splat::checked(gaussian_offsets_in, "gaussian_offsets", ScalarType::Long, {count + 1});
   const Tensor blocks = splat::checked(blocks_in, "blocks", ScalarType::Long, {in.instances});
 
   Tensor sums = splat::empty(in.means2d, {in.instances, splat::blend_row(in.channels, absgrad)});

@@ -26,7 +26,8 @@ SPLAT_HD double sqrt(double a) { return ::sqrt(a); }
 SPLAT_HD float abs(float a) { return ::fabsf(a); }
 SPLAT_HD double abs(double a) { return ::fabs(a); }
 
-/// a b + c, and fnma: c - a b: rounded once where the hardware can, twice elsewhere (fmaf in software would cost a hundred times more).
+/// a b + c, and c - a b as fnma: rounded once where the hardware can, twice elsewhere (fmaf in software costs a
+/// hundred times more).
 #if defined(__CUDA_ARCH__) || defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 SPLAT_HD float fma(float a, float b, float c) { return ::fmaf(a, b, c); }
 SPLAT_HD double fma(double a, double b, double c) { return ::fma(a, b, c); }
@@ -47,7 +48,7 @@ SPLAT_HD float add_to_exponent(float p, float shifted) {
   return p;
 }
 
-/// 1.5 * 2^23: a sum of it and a smaller number has no bits left for a fraction, and ends in the nearest integer's bits.
+/// 1.5 * 2^23: a sum of it and a smaller number has no bits for a fraction, and ends in the nearest integer's bits.
 constexpr float kRoundingMagic = 12582912.0f;
 
 /// The nearest integer of |x| < 2^22, ties to even.

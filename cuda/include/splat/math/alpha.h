@@ -2,7 +2,7 @@
 // Forward and backward call the same functions, so that they take the same decisions to the last bit.
 //   sigma = 0.5 (A dx^2 + C dy^2) + B dx dy, d = mean - pixel centre;  alpha = min(0.999, o e^-sigma)
 // Skipped: sigma < 0 (rounding), and alpha < 1/255, tested as sigma > ln(255 o).
-// Source: Kerbl et al., "3D Gaussian Splatting", 2023; front-to-back gradient as in Mallick et al., "Taming 3DGS", 2024.
+// Source: Kerbl et al., "3D Gaussian Splatting", 2023; gradient as in Mallick et al., "Taming 3DGS", 2024.
 #pragma once
 
 #include "splat/constants.h"
