@@ -15,8 +15,8 @@ SPLAT_HD T clamp(T x, T low, T high) {
   return min(max(x, low), high);
 }
 
-/// The least sigma over the rectangle [left, right] x [top, bottom]. It lies on the edges that face the mean, where sigma
-/// along an edge is a parabola; a mean inside is its own nearest point.
+/// The least sigma over the rectangle [left, right] x [top, bottom]. It lies on the edges that face the mean, and along
+/// an edge sigma is a parabola; a mean inside is its own nearest point.
 /// Source: Radl et al., "StopThePop", 2024, tile culling; here without case distinctions.
 /// @param b_over_a, b_over_c  B/A and B/C
 template <class T>
