@@ -66,8 +66,8 @@ check: $(INSTALLED_DEV) $(EDITABLE) native
 	@$(BIN)/ruff format --check .
 	@echo '==> pyright'
 	@$(BIN)/pyright
-	@echo '==> fast tests'
-	@$(BIN)/pytest -q
+	@echo '==> fast tests, two at a time (the kernels then get one thread each)'
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
 test: $(INSTALLED_DEV) $(EDITABLE) native
 	@echo '==> every test'
