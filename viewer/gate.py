@@ -14,6 +14,7 @@ import errno
 import hmac
 import io
 import ipaddress
+import logging
 import os
 import re
 import secrets
@@ -151,6 +152,8 @@ def start_server(door: Door) -> viser.ViserServer:
 
     # A browser may leave at any moment; a message that it misses is no mistake of anybody's.
     warnings.filterwarnings("ignore", message="Queued a .* on a closed connection", category=UserWarning)
+    # Whoever knocks with something other than HTTP is turned away; the traceback of that is news to nobody.
+    logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
     # viser prints a box with a link that lacks the token, and "Server stopped"; ours is the one message.
     with _behind(door) as entered, contextlib.redirect_stdout(io.StringIO()):
         server = Server(host=door.gate.host, port=door.port, verbose=False)
