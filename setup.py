@@ -161,6 +161,7 @@ class PlatformWheel(bdist_wheel):
 setup(
     packages=packages(),
     package_dir=MAPPED,
+    exclude_package_data={"splat.datasets": ["sample/*", "sample/**/*"]},
     ext_modules=[Extension("splat._native", sources=[])],
     cmdclass={"build_ext": BuildNative, "bdist_wheel": PlatformWheel},
 )

@@ -12,6 +12,16 @@ from pathlib import Path
 from splat.errors import SplatError
 
 
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+#: Read once: it can only be read by setting it, which two threads must not do at the same time.
+UMASK = _umask()
+
+
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path beside `path`; what was written there takes its place when the block ends well.
@@ -34,9 +44,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         # mkstemp makes the file private; give it what an ordinary open would have given.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(0o666 & ~UMASK)
         os.replace(temporary, path)
     except OSError as error:
         raise _write_error(path, error) from error

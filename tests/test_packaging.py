@@ -144,5 +144,4 @@ def test_the_sdist_holds_what_a_build_needs(tmp_path: Path) -> None:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     needed = [path.relative_to(ROOT).as_posix() for path in tracked()]
     needed = [name for name in needed if name.startswith(("cuda/", "splat/", "viewer/", "datasets/"))]
-    needed = [name for name in needed if not name.startswith("datasets/sample/")]
     assert {*needed, "setup.py", "pyproject.toml", "LICENSE", "README.md"} <= names
