@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 # Before anything imports splat.native: tests search every result of every op for NaN and infinity.
 os.environ.setdefault("SPLAT_VALIDATE", "1")
+
+# A shell starts background jobs with Ctrl-C ignored, and so would every command be that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The first call of an op loads the library, which no per-example deadline allows for.
 settings.register_profile("splat", deadline=None, print_blob=True)
