@@ -16,7 +16,10 @@ EDITABLE := $(VENV)/.editable
 # Idle OpenMP threads spin by default and take the core from the one that works.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help venv native demo test check format clean
+# Which GPUs `make native` compiles the CUDA kernels for; others get theirs from PTX when they are first used.
+export SPLAT_CUDA_ARCHS ?= 75 90
+
+.PHONY: help venv native on-host demo test check format clean
 
 help:
 	@echo 'make demo    environment, native build, trains the bundled capture and opens the viewer (about 5 minutes)'
@@ -56,11 +59,16 @@ native: $(EDITABLE)
 	@echo '==> native library'
 	@$(BIN)/python setup.py --quiet build_ext --inplace
 
+# The CUDA kernels compiled for the CPU, by which tests run them without a GPU.
+on-host: native
+	@echo '==> CUDA kernels for the CPU (for tests)'
+	@$(BIN)/ninja -C build/native libsplat_cuda_on_host.so
+
 demo: $(EDITABLE) native
 	@echo '==> splat train datasets/sample/images: photos -> cameras -> scene, in demo/'
 	@$(BIN)/splat train datasets/sample/images -o demo --overwrite $(DEMO_FLAGS)
 
-check: $(INSTALLED_DEV) $(EDITABLE) native
+check: $(INSTALLED_DEV) $(EDITABLE) native on-host
 	@echo '==> ruff'
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -69,7 +77,7 @@ check: $(INSTALLED_DEV) $(EDITABLE) native
 	@echo '==> fast tests, two at a time (the kernels then get one thread each)'
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 
-test: $(INSTALLED_DEV) $(EDITABLE) native
+test: $(INSTALLED_DEV) $(EDITABLE) native on-host
 	@echo '==> every test'
 	@$(BIN)/pytest -q -m ""
 

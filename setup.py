@@ -1,7 +1,7 @@
-"""Builds the package: what pyproject.toml can't say is the packages' folders and the native library.
+"""Builds the package: what pyproject.toml can't say is the packages' folders and the native libraries.
 
-The library is plain C++ behind LibTorch's stable ABI, so it depends on neither the Python nor the torch version and the
-wheel is tagged py3-none-<platform>. `setup.py build_ext --inplace` (which is `make native`) rebuilds what has changed.
+There is one for the CPU, and one for NVIDIA GPUs where nvcc is found. Both stand behind LibTorch's stable ABI, so they
+depend on neither the Python nor the torch version and the wheel is tagged py3-none-<platform>. `setup.py build_ext --inplace` (which is `make native`) rebuilds what has changed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,7 +28,6 @@ INSTALL_TORCH = "run `pip install 'torch>=2.10' ninja`, then `pip install --no-b
 WINDOWS = sys.platform == "win32"
 MACOS = sys.platform == "darwin"
 X86 = platform.machine().lower() in ("x86_64", "amd64")
-LIBRARY = "splat_cpu.dll" if WINDOWS else "libsplat_cpu.dylib" if MACOS else "libsplat_cpu.so"
 
 #: One object per kernel file and level; cpu/dispatch.h chooses among them at run time. Baseline is what the
 #: platform's ABI promises (SSE2 on x86-64, NEON on arm64).
@@ -39,6 +39,21 @@ MSVC_ISA_FLAGS = {"baseline": [], "avx2": ["/arch:AVX2"], "avx512": ["/arch:AVX5
 FLAGS = ["-std=c++20", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno"]
 FLAGS += ["-fno-trapping-math", "-Wall", "-Wextra"]
 MSVC_FLAGS = ["/std:c++20", "/O2", "/fp:precise", "/EHsc", "/W3", "/Zc:__cplusplus", "/utf-8", "/MD"]
+
+#: Compute capabilities that the CUDA library is compiled for; SPLAT_CUDA_ARCHS="75 90" names others. The oldest's and
+#: the newest's are kept as PTX too, from which a driver makes what is missing.
+CUDA_ARCHS = "75 80 86 89 90 100 120"
+NVCC_FLAGS = ["-std=c++20", "-O3", "-lineinfo", "-Xptxas -v", "-Xcompiler -fPIC,-fvisibility=hidden"]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One translation unit: the object's name, its source, and flags of its own."""
+
+    name: str
+    source: Path
+    flags: tuple[str, ...] = ()
+    rule: str = "compile"
 
 
 def packages() -> list[str]:
@@ -77,16 +92,68 @@ def compiler() -> str:
     return cxx
 
 
-def objects() -> list[tuple[str, Path, list[str]]]:
-    """(object, source, extra flags) of every translation unit; sources are found, so a new op needs no change here."""
+def nvcc() -> Path | None:
+    """The CUDA compiler, by CUDA_HOME or PATH."""
+    homes = [Path(os.environ[name], "bin") for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)]
+    found = shutil.which("nvcc", path=os.pathsep.join([*map(str, homes), os.environ.get("PATH", "")]))
+    return Path(found).resolve() if found and not (WINDOWS or MACOS) else None
+
+
+def cuda_home(compiler: Path) -> Path:
+    """Where the toolkit keeps lib64/; nvcc itself may be a link or a script that leads there."""
+    command = [compiler, "--dryrun", "-c", "-x", "cu", os.devnull]
+    dry_run = subprocess.run(command, check=False, capture_output=True, text=True).stderr
+    top = [line.split("=", 1)[1] for line in dry_run.splitlines() if line.startswith("#$ TOP=")]
+    return Path(top[0]).resolve() if top else compiler.parents[1]
+
+
+def architectures(compiler: Path) -> list[str]:
+    """nvcc's flags for the compute capabilities that are wanted and that this toolkit knows."""
+    wanted = os.environ.get("SPLAT_CUDA_ARCHS", CUDA_ARCHS).replace(",", " ").split()
+    listed = subprocess.run([compiler, "--list-gpu-arch"], capture_output=True, text=True, check=True).stdout
+    known = [arch for arch in wanted if f"compute_{arch}" in listed.split()]
+    if not known:
+        sys.exit(f"SPLAT_CUDA_ARCHS: {compiler} compiles for none of {' '.join(wanted)}.")
+    machine_code = [f"-gencode arch=compute_{arch},code=sm_{arch}" for arch in known]
+    as_ptx = dict.fromkeys((known[0], known[-1]))
+    return machine_code + [f"-gencode arch=compute_{arch},code=compute_{arch}" for arch in as_ptx]
+
+
+def file_name(library: str) -> str:
+    return f"{library}.dll" if WINDOWS else f"lib{library}.dylib" if MACOS else f"lib{library}.so"
+
+
+def shipped() -> list[str]:
+    """The libraries that are installed."""
+    return [file_name("splat_cpu"), *([file_name("splat_cuda")] if nvcc() else [])]
+
+
+def cpu_units() -> list[Unit]:
+    """The CPU's library; sources are found, so a new op needs no change here."""
     cuda = ROOT / "cuda"
-    units = [(source.stem, source, []) for source in sorted([*cuda.glob("cpu/*.cpp"), *cuda.glob("torch/*.cpp")])]
+    units = [Unit(source.stem, source) for source in sorted([*cuda.glob("cpu/*.cpp"), *cuda.glob("torch/cpu/*.cpp")])]
     isa_flags = MSVC_ISA_FLAGS if WINDOWS else ISA_FLAGS
     for isa in isa_flags if X86 else ["baseline"]:
         for kernels in sorted(cuda.glob("cpu/*.inl")):
             define = f'-DSPLAT_KERNELS="<cpu/{kernels.name}>"' if WINDOWS else f"'-DSPLAT_KERNELS=<cpu/{kernels.name}>'"
-            units.append((f"{kernels.stem}.{isa}", cuda / f"cpu/isa/{isa}.cpp", [*isa_flags[isa], define]))
+            units.append(Unit(f"{kernels.stem}.{isa}", cuda / f"cpu/isa/{isa}.cpp", (*isa_flags[isa], define)))
     return units
+
+
+def gpu_units() -> list[Unit]:
+    """The GPU's library: kernels by nvcc, bindings by the host's compiler."""
+    cuda = ROOT / "cuda"
+    kernels = [Unit(f"{source.stem}.gpu", source, rule="nvcc") for source in sorted(cuda.glob("gpu/*.cu"))]
+    return kernels + [Unit(f"{s.stem}.gpu_torch", s, ("-DSPLAT_CUDA",)) for s in sorted(cuda.glob("torch/gpu/*.cpp"))]
+
+
+def gpu_on_host_units() -> list[Unit]:
+    """The same kernels and bindings for the CPU, for tests. primitives.cu is CUB, which has no other side."""
+    cuda, flags = ROOT / "cuda", ("-DSPLAT_CUDA_ON_HOST", "-DSPLAT_ISA=cuda_on_host", "-O2")
+    kernels = [source for source in sorted(cuda.glob("gpu/*.cu")) if source.stem != "primitives"]
+    units = [Unit(f"{source.stem}.on_host", source, ("-x c++", *flags)) for source in kernels]
+    others = sorted([*cuda.glob("torch/gpu/*.cpp"), *cuda.glob("host/*.cpp")])
+    return units + [Unit(f"{source.parent.name}_{source.stem}.on_host", source, flags) for source in others]
 
 
 def ninja_file(torch: Path) -> str:
@@ -105,38 +172,52 @@ def ninja_file(torch: Path) -> str:
         compile_command, deps = "$cxx -MMD -MF $out.d $flags $extra -c $in -o $out", "depfile = $out.d\n  deps = gcc"
         # torch is loaded before us, so on macOS its symbols are simply looked up, and on Linux its soname is enough.
         shared = "-dynamiclib -undefined dynamic_lookup" if MACOS else f"-shared -L'{torch}/lib' -ltorch_cpu"
-        link = f"$cxx $in -o $out {shared}"
+        link = f"$cxx $in -o $out {shared} $libraries"
     escaped_flags = " ".join(flags).replace("$", "$$")
     lines = [f"cxx = {compiler()}", f"flags = {escaped_flags}"]
     lines += ["rule compile", f"  command = {compile_command}", f"  {deps}", "  description = compile $out"]
     lines += ["rule link", f"  command = {link}", "  description = link $out"]
-    names = []
-    for name, source, extra in objects():
-        names.append(f"{name}.o")
-        escaped_source = str(source).replace(":", "$:").replace(" ", "$ ")
-        lines += [f"build {name}.o: compile {escaped_source}", f"  extra = {' '.join(extra)}"]
-    lines += [f"build {LIBRARY}: link {' '.join(names)}", f"default {LIBRARY}", ""]
-    return "\n".join(lines)
+    libraries = {"splat_cpu": (cpu_units(), "")}
+    if cuda_compiler := nvcc():
+        gpu_flags = [*NVCC_FLAGS, *architectures(cuda_compiler), "-DSPLAT_ISA=cuda"]
+        gpu_flags += [f"-I'{path}'" for path in includes[:2]]
+        # What ptxas says of registers and spills goes to a file, of which scripts/kernel_resources.py makes a table.
+        command = f"{cuda_compiler} -MD -MF $out.d {' '.join(gpu_flags)} -c $in -o $out > $out.txt 2>&1"
+        command += " || (cat $out.txt; exit 1)"
+        lines += ["rule nvcc", f"  command = {command}", f"  {deps}", "  description = compile $out (nvcc)"]
+        # Nothing in the library refers to libtorch.so, but through it the CUDA stream's symbol is found.
+        runtime = f"-L'{cuda_home(cuda_compiler)}/lib64' -lcudart_static -lrt -lpthread -ldl"
+        libraries["splat_cuda"] = (gpu_units(), f"-Wl,--no-as-needed -ltorch -Wl,--as-needed {runtime}")
+    if sys.platform == "linux":
+        libraries["splat_cuda_on_host"] = (gpu_on_host_units(), "")
+    for library, (units, libraries_of_its_own) in libraries.items():
+        for unit in units:
+            escaped_source = str(unit.source).replace(":", "$:").replace(" ", "$ ")
+            lines += [f"build {unit.name}.o: {unit.rule} {escaped_source}", f"  extra = {' '.join(unit.flags)}"]
+        objects = " ".join(f"{unit.name}.o" for unit in units)
+        lines += [f"build {file_name(library)}: link {objects}", f"  libraries = {libraries_of_its_own}"]
+    # What only tests need is built by its name.
+    return "\n".join([*lines, f"default {' '.join(shipped())}", ""])
 
 
-def build_native(destination: Path) -> Path:
-    """Builds what changed in build/native, then puts the library in place by a rename: a failure harms nothing."""
+def build_native(destination: Path) -> None:
+    """Builds what changed in build/native, then puts the libraries in place by renames: a failure harms nothing."""
     folder = ROOT / "build" / "native"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "build.ninja").write_text(ninja_file(torch_folder()), encoding="utf-8")
     if subprocess.run([ninja(), "-C", str(folder)], check=False).returncode != 0:
         sys.exit("Splat's native library did not build; the compiler's message is above.")
-    library = destination / LIBRARY
     destination.mkdir(parents=True, exist_ok=True)
-    if not library.exists() or not filecmp.cmp(folder / LIBRARY, library, shallow=False):
-        fresh = library.with_name(f"{LIBRARY}.{os.getpid()}.tmp")
-        shutil.copyfile(folder / LIBRARY, fresh)
-        os.replace(fresh, library)
-    return library
+    for name in shipped():
+        built, library = folder / name, destination / name
+        if not library.exists() or not filecmp.cmp(built, library, shallow=False):
+            fresh = library.with_name(f"{library.name}.{os.getpid()}.tmp")
+            shutil.copyfile(built, fresh)
+            os.replace(fresh, library)
 
 
 class BuildNative(build_ext):
-    """setuptools' place for compiled code, with our one library in place of Python extensions."""
+    """setuptools' place for compiled code, with our libraries in place of Python extensions."""
 
     def destination(self) -> Path:
         return (ROOT if self.inplace else Path(self.build_lib).resolve()) / "splat" / "_native"
@@ -145,7 +226,7 @@ class BuildNative(build_ext):
         build_native(self.destination())
 
     def get_outputs(self) -> list[str]:
-        return [str(self.destination() / LIBRARY)]
+        return [str(self.destination() / name) for name in shipped()]
 
     def get_output_mapping(self) -> dict[str, str]:
         return {}

@@ -96,10 +96,12 @@ void composite_tile(const BlendForward& p, int64_t tile, const TileFrame& frame,
     batch.fetch(p.in, frame, first, last);
     reachable_blocks(batch, masks);
     for (int i = 0; i < batch.size; ++i, ++first) {
-      p.blocks[first] = static_cast<int64_t>(composite<D, MEDIAN>(
-          batch.splat(i), batch.colour[i], p.in.channels, p.in.gaussian_ids[first], masks[i] & live, pixels.memory));
+      const uint64_t visible = composite<D, MEDIAN>(batch.splat(i), batch.colour[i], p.in.channels,
+                                                    p.in.gaussian_ids[first], masks[i] & live, pixels.memory);
+      if (p.blocks) p.blocks[first] = static_cast<int64_t>(visible);
     }
   }
+  if (!p.blocks) return;
   for (; first < last; ++first) p.blocks[first] = 0;
 }
 

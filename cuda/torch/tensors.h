@@ -22,7 +22,16 @@ inline std::string shape_text(const int64_t* sizes, size_t count) {
   return text + "]";
 }
 
-/// A contiguous CPU tensor of this dtype and shape (-1: any size), or an error that names the argument.
+/// Where this library's kernels find their tensors.
+#ifdef SPLAT_CUDA
+inline bool is_here(const Tensor& tensor) { return tensor.is_cuda(); }
+constexpr char kHere[] = "a CUDA device";
+#else
+inline bool is_here(const Tensor& tensor) { return tensor.is_cpu(); }
+constexpr char kHere[] = "the CPU";
+#endif
+
+/// A contiguous tensor of this dtype and shape (-1: any size), or an error that names the argument.
 inline Tensor checked(const Tensor& tensor, const char* name, ScalarType dtype, std::vector<int64_t> shape) {
   const auto sizes = tensor.sizes();
   bool matches = sizes.size() == shape.size();
@@ -31,7 +40,7 @@ inline Tensor checked(const Tensor& tensor, const char* name, ScalarType dtype, 
                   shape_text(sizes.data(), sizes.size()));
   STD_TORCH_CHECK(tensor.scalar_type() == dtype, name, " must be ", torch::headeronly::toString(dtype), ", got ",
                   torch::headeronly::toString(tensor.scalar_type()));
-  STD_TORCH_CHECK(tensor.is_cpu(), name, " must be on the CPU");
+  STD_TORCH_CHECK(is_here(tensor), name, " must be on ", kHere);
   if (tensor.is_contiguous()) return tensor;
   Tensor copy = torch::stable::new_empty(tensor, sizes);
   torch::stable::copy_(copy, tensor);

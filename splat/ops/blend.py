@@ -79,11 +79,21 @@ def blend(
         checks.shape("absgrad", absgrad, ("C", "N", 2), sizes)
         checks.same_kind("means2d", means2d, absgrad=absgrad)
     checks.positive(width=width, height=height)
+    leaves = (means2d, conics, opacities, colours, background, absgrad)
+    needs_trail = torch.is_grad_enabled() and any(leaf is not None and leaf.requires_grad for leaf in leaves)
     image, transmittances, median_ids, _ = torch.ops.splat.blend.default(
-        means2d, conics, opacities, colours, background, absgrad, *lists, width, height, median
+        *leaves, *lists, width, height, median, needs_trail
     )
     native.validate("blend", image=image, transmittances=transmittances)
     return Blended(image, transmittances, median_ids)
+
+
+def _empty_trail(means2d: Tensor, offsets: Tensor, gaussian_ids: Tensor, channels: int, needed: bool) -> Tensor:
+    """The note from forward to backward: a mask for each instance on the CPU, pixels for each 32 of them on a GPU."""
+    if not means2d.is_cuda:
+        return means2d.new_empty(gaussian_ids.shape[0] if needed else 0, dtype=torch.int64)
+    buckets = gaussian_ids.shape[0] // 32 + offsets.shape[0] - 1
+    return means2d.new_empty(buckets * (8 + 256 * (1 + channels)) if needed else 0)
 
 
 def _fake(
@@ -100,25 +110,26 @@ def _fake(
     width: int,
     height: int,
     median: bool,
+    needs_trail: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     pixels = (means2d.shape[0], height, width)
     return (
         means2d.new_empty(*pixels, colours.shape[2]),
         means2d.new_empty(pixels),
         means2d.new_empty(pixels if median else (0,), dtype=torch.int32),
-        means2d.new_empty(gaussian_ids.shape[0], dtype=torch.int64),
+        _empty_trail(means2d, offsets, gaussian_ids, colours.shape[2], needs_trail),
     )
 
 
 def _setup_context(ctx, inputs, output) -> None:
-    *tensors, ctx.width, ctx.height, _ = inputs
-    image, transmittances, median_ids, blocks = output
-    ctx.mark_non_differentiable(median_ids, blocks)
-    ctx.save_for_backward(*tensors, image, transmittances, blocks)
+    *tensors, ctx.width, ctx.height, _, _ = inputs
+    image, transmittances, median_ids, trail = output
+    ctx.mark_non_differentiable(median_ids, trail)
+    ctx.save_for_backward(*tensors, image, transmittances, trail)
 
 
-def _backward(ctx, v_image: Tensor, v_transmittances: Tensor, v_median_ids: None, v_blocks: None):
-    means2d, conics, opacities, colours, background, absgrad, *lists, image, transmittances, blocks = ctx.saved_tensors
+def _backward(ctx, v_image: Tensor, v_transmittances: Tensor, v_median_ids: None, v_trail: None):
+    means2d, conics, opacities, colours, background, absgrad, *lists, image, transmittances, trail = ctx.saved_tensors
     wants_absgrad = absgrad is not None and ctx.needs_input_grad[5]
     v_means2d, v_conics, v_opacities, v_colours, v_background, v_absgrad = torch.ops.splat.blend_backward.default(
         v_image,
@@ -131,7 +142,7 @@ def _backward(ctx, v_image: Tensor, v_transmittances: Tensor, v_median_ids: None
         *lists,
         image,
         transmittances,
-        blocks,
+        trail,
         ctx.width,
         ctx.height,
         wants_absgrad,
@@ -151,6 +162,7 @@ def _backward(ctx, v_image: Tensor, v_transmittances: Tensor, v_median_ids: None
         None,  # width
         None,  # height
         None,  # median
+        None,  # needs_trail
     )
 
 
@@ -168,7 +180,7 @@ def _backward_fake(
     gaussian_offsets: Tensor,
     image: Tensor,
     transmittances: Tensor,
-    blocks: Tensor,
+    trail: Tensor,
     width: int,
     height: int,
     absgrad: bool,

@@ -191,7 +191,7 @@ def test_opcheck():
     scene = random_flat(12, cameras=2)
     inputs, lists = scene.leaves(), scene.lists()
     probe = torch.zeros_like(scene.means2d, requires_grad=True)
-    torch.library.opcheck(torch.ops.splat.blend.default, (*inputs, probe, *lists, 50, 37, True))
+    torch.library.opcheck(torch.ops.splat.blend.default, (*inputs, probe, *lists, 50, 37, True, True))
 
 
 @pytest.mark.parametrize("count", [12, 0])
@@ -199,10 +199,10 @@ def test_opcheck_of_other_arguments(count):
     utils = ("test_schema", "test_autograd_registration", "test_faketensor")
     scene = random_flat(count, cameras=2)
     lists, inputs = scene.lists(), [leaf.detach() for leaf in scene.leaves()]
-    arguments = (*inputs[:4], None, None, *lists, 50, 37, False)
+    arguments = (*inputs[:4], None, None, *lists, 50, 37, False, False)
     torch.library.opcheck(torch.ops.splat.blend.default, arguments, test_utils=utils)
-    image, t, _, blocks = torch.ops.splat.blend.default(*inputs, None, *lists, 50, 37, False)
-    arguments = (torch.ones_like(image), torch.ones_like(t), *inputs, *lists, image, t, blocks, 50, 37, True)
+    image, t, _, trail = torch.ops.splat.blend.default(*inputs, None, *lists, 50, 37, False, True)
+    arguments = (torch.ones_like(image), torch.ones_like(t), *inputs, *lists, image, t, trail, 50, 37, True)
     torch.library.opcheck(torch.ops.splat.blend_backward.default, arguments, test_utils=utils)
 
 

@@ -27,7 +27,7 @@ struct BlendForward {
   float* image = nullptr;           // [C, H, W, D], background included
   float* transmittances = nullptr;  // [C, H, W] at the end of each pixel's list
   int32_t* median_ids = nullptr;    // [C, H, W] Gaussian at which T first falls below 1/2, or -1; null if not asked for
-  int64_t* blocks = nullptr;        // [I] bit b: the instance was composited in block b of its tile
+  int64_t* blocks = nullptr;        // [I] bit b: the instance was composited in block b of its tile; or null
 };
 
 struct BlendBackward {

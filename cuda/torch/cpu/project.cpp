@@ -151,21 +151,6 @@ ProjectResult project_backward(Tensor means, Tensor quats, Tensor log_scales, Te
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_FRAGMENT(splat, m) {
-  m.def(
-      "project(Tensor means, Tensor quats, Tensor log_scales, Tensor opacity_logits, Tensor sh, Tensor viewmats, "
-      "Tensor Ks, int width, int height, int sh_degree, int camera_model, float near, float far, float eps2d, "
-      "bool compensate) -> (Tensor means2d, Tensor depths, Tensor conics, Tensor opacities, Tensor extents, "
-      "Tensor colours)");
-  // v_viewmats is empty unless needs_viewmats.
-  m.def(
-      "project_backward(Tensor means, Tensor quats, Tensor log_scales, Tensor opacity_logits, Tensor sh, "
-      "Tensor viewmats, Tensor Ks, int width, int height, int sh_degree, int camera_model, float near, float far, "
-      "float eps2d, bool compensate, Tensor extents, Tensor colours, Tensor v_means2d, Tensor v_depths, "
-      "Tensor v_conics, Tensor v_opacities, Tensor v_colours, bool needs_viewmats) -> (Tensor v_means, "
-      "Tensor v_quats, Tensor v_log_scales, Tensor v_opacity_logits, Tensor v_sh, Tensor v_viewmats)");
-}
-
 STABLE_TORCH_LIBRARY_IMPL(splat, CPU, m) {
   m.impl("project", TORCH_BOX(&project));
   m.impl("project_backward", TORCH_BOX(&project_backward));

@@ -151,11 +151,4 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> tiles(const Tensor& means2d_in, const
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_FRAGMENT(splat, m) {
-  // -> offsets, gaussian_ids, slots, gaussian_offsets; see splat/ops/tiles.py.
-  m.def(
-      "tiles(Tensor means2d, Tensor conics, Tensor depths, Tensor opacities, Tensor extents, int width, int height) "
-      "-> (Tensor, Tensor, Tensor, Tensor)");
-}
-
 STABLE_TORCH_LIBRARY_IMPL(splat, CPU, m) { m.impl("tiles", TORCH_BOX(&tiles)); }

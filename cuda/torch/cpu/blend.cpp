@@ -89,16 +89,17 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> blend(const Tensor& means2d, const Te
                                                  const Tensor& colours, std::optional<Tensor> background,
                                                  std::optional<Tensor>, const Tensor& offsets,
                                                  const Tensor& gaussian_ids, const Tensor&, const Tensor&,
-                                                 int64_t width, int64_t height, bool median) {
+                                                 int64_t width, int64_t height, bool median,
+                                                 bool needs_trail) {
   const Checked in(means2d, conics, opacities, colours, background, offsets, gaussian_ids, width, height);
   Tensor image = splat::empty(in.means2d, {in.cameras, height, width, in.channels});
   Tensor transmittances = splat::empty(in.means2d, {in.cameras, height, width});
   Tensor median_ids = median ? splat::empty(in.means2d, {in.cameras, height, width}, ScalarType::Int)
                              : splat::empty(in.means2d, {0}, ScalarType::Int);
-  Tensor blocks = splat::empty(in.means2d, {in.instances}, ScalarType::Long);
+  Tensor blocks = splat::empty(in.means2d, {needs_trail ? in.instances : 0}, ScalarType::Long);
   const splat::BlendForward params{in.inputs(), splat::mutable_floats(image), splat::mutable_floats(transmittances),
                                    median ? median_ids.mutable_data_ptr<int32_t>() : nullptr,
-                                   blocks.mutable_data_ptr<int64_t>()};
+                                   needs_trail ? blocks.mutable_data_ptr<int64_t>() : nullptr};
   const splat::BlendForwardKernels kernels = splat::blend_forward_kernels();
   for_tiles(in.tiles, kernels.scratch(in.channels),
             [&](int64_t tile, float* scratch) { kernels.tile(params, tile, scratch); });
@@ -125,7 +126,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> blend_backward(
     const Tensor& v_image_in, const Tensor& v_transmittances_in, const Tensor& means2d, const Tensor& conics,
     const Tensor& opacities, const Tensor& colours, std::optional<Tensor> background, const Tensor& offsets,
     const Tensor& gaussian_ids, const Tensor& slots_in, const Tensor& gaussian_offsets_in, const Tensor& image_in,
-    const Tensor& transmittances_in, const Tensor& blocks_in, int64_t width, int64_t height, bool absgrad) {
+    const Tensor& transmittances_in, const Tensor& trail, int64_t width, int64_t height, bool absgrad) {
   const Checked in(means2d, conics, opacities, colours, background, offsets, gaussian_ids, width, height);
   const int64_t count = in.cameras * in.per_camera;
   const Tensor v_image = splat::checked(v_image_in, "v_image", {in.cameras, height, width, in.channels});
@@ -136,7 +137,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> blend_backward(
   const Tensor slots = splat::checked(slots_in, "slots", ScalarType::Int, {in.instances});
   const Tensor gaussian_offsets =
       splat::checked(gaussian_offsets_in, "gaussian_offsets", ScalarType::Long, {count + 1});
-  const Tensor blocks = splat::checked(blocks_in, "blocks", ScalarType::Long, {in.instances});
+  const Tensor blocks = splat::checked(trail, "trail", ScalarType::Long, {in.instances});
 
   Tensor sums = splat::empty(in.means2d, {in.instances, splat::blend_row(in.channels, absgrad)});
   Tensor shares = splat::empty(in.means2d, {background ? in.tiles : 0, in.channels});
@@ -176,21 +177,6 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> blend_backward(
 }
 
 }  // namespace
-
-STABLE_TORCH_LIBRARY_FRAGMENT(splat, m) {
-  // -> image, transmittances, median_ids, blocks (an opaque note of what was visible where, for backward). Forward has
-  // no use for absgrad, slots and gaussian_offsets; they are arguments because backward needs them.
-  m.def(
-      "blend(Tensor means2d, Tensor conics, Tensor opacities, Tensor colours, Tensor? background, Tensor? absgrad, "
-      "Tensor offsets, Tensor gaussian_ids, Tensor slots, Tensor gaussian_offsets, int width, int height, bool median) "
-      "-> (Tensor, Tensor, Tensor, Tensor)");
-  // -> v_means2d, v_conics, v_opacities, v_colours, v_background, v_absgrad; the last two empty unless asked for.
-  m.def(
-      "blend_backward(Tensor v_image, Tensor v_transmittances, Tensor means2d, Tensor conics, Tensor opacities, "
-      "Tensor colours, Tensor? background, Tensor offsets, Tensor gaussian_ids, Tensor slots, Tensor gaussian_offsets, "
-      "Tensor image, Tensor transmittances, Tensor blocks, int width, int height, bool absgrad) "
-      "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
-}
 
 STABLE_TORCH_LIBRARY_IMPL(splat, CPU, m) {
   m.impl("blend", TORCH_BOX(&blend));

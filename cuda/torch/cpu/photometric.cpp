@@ -114,14 +114,6 @@ Tensor ssim(Tensor a, Tensor b) {
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_FRAGMENT(splat, m) {
-  // gradient is d loss / d rendered, or empty; only loss is differentiable.
-  m.def(
-      "photometric_loss(Tensor rendered, Tensor target, Tensor? mask, float ssim_weight, bool needs_gradient)"
-      " -> (Tensor loss, Tensor gradient)");
-  m.def("ssim(Tensor a, Tensor b) -> Tensor");
-}
-
 STABLE_TORCH_LIBRARY_IMPL(splat, CPU, m) {
   m.impl("photometric_loss", TORCH_BOX(&photometric_loss));
   m.impl("ssim", TORCH_BOX(&ssim));
