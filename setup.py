@@ -1,7 +1,8 @@
 """Builds the package: what pyproject.toml can't say is the packages' folders and the native libraries.
 
 There is one for the CPU, and one for NVIDIA GPUs where nvcc is found. Both stand behind LibTorch's stable ABI, so they
-depend on neither the Python nor the torch version and the wheel is tagged py3-none-<platform>. `setup.py build_ext --inplace` (which is `make native`) rebuilds what has changed.
+depend on neither the Python nor the torch version and the wheel is tagged py3-none-<platform>. `setup.py build_ext
+--inplace` (which is `make native`) rebuilds what has changed.
 """
 
 from __future__ import annotations
