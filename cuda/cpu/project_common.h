@@ -1,10 +1,7 @@
-// What both directions of the projection share on the CPU: blocks of Gaussians as columns, and the splats they make.
+// What both directions of the projection share on the CPU: blocks of Gaussians as columns, and their SH coefficients.
 #pragma once
 
-#include "splat/exp.h"
-#include "splat/math/camera.h"
-#include "splat/math/covariance.h"
-#include "splat/math/quat.h"
+#include "splat/math/projection.h"
 #include "splat/math/sh.h"
 #include "splat/ops/project.h"
 #include "splat/simd.h"
@@ -17,7 +14,6 @@ SPLAT_BEGIN
 
 using V = simd_float;
 using Four = simd<float, 4>;  // for records, whatever the instruction set
-constexpr float kLargest = 3.402823466e38f;
 
 inline int lowest_bit(uint32_t bits) {
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -77,47 +73,11 @@ inline void gather_inputs(const ProjectParams& a, int64_t begin, const int32_t* 
   in.gather<1>(kLogit, a.opacity_logits + begin, indices, count);
 }
 
-/// Gaussians in front of a camera, one a lane. The covariance is T T^T with T = J R_v M and M = R(q) diag(s).
-struct Splat {
-  Vec3<V> mean;         // world
-  Vec3<V> p;            // camera space
-  Quat<V> unit;         // q / |q|
-  V inverse_length;     // 1 / |q|
-  Vec3<V> scale;        // s
-  Mat3<V> M;
-  ImagePoint<V> image;  // pixel and J
-  Mat2x3<V> JR;         // J R_v
-  Mat2x3<V> T;
-  V opacity;            // before compensation
-  V::mask is_valid;     // no NaN, and a quaternion with a direction
-};
-
-template <CameraModel MODEL>
-SPLAT_HD Splat splat_at(const Camera& camera, const Inputs& in, int place) {
-  Splat s;
-  const Mat3<V> R = broadcast<V>(camera.R);
-  s.mean = in.at3(kMean, place);
-  s.p = multiply(R, s.mean) + broadcast<V>(camera.t);
-  s.image = to_image<MODEL>(camera, s.p);
-
-  const Quat<V> q = {in.at(kQuat, place), in.at(kQuat + 1, place), in.at(kQuat + 2, place), in.at(kQuat + 3, place)};
-  const V squared_length = dot(q, q);
-  s.inverse_length = V(1.0f) / sqrt(squared_length);
-  s.unit = scaled(s.inverse_length, q);
-  const Vec3<V> log_scale = in.at3(kLogScale, place);
-  s.scale = {exp(log_scale.x), exp(log_scale.y), exp(log_scale.z)};
-  const Mat3<V> rotated = rotation(s.unit);
-  s.M = {rotated.row0 * s.scale, rotated.row1 * s.scale, rotated.row2 * s.scale};
-  s.JR = multiply(s.image.jacobian, R);
-  s.T = multiply(s.JR, s.M);
-
-  const V logit = in.at(kLogit, place);
-  s.opacity = V(1.0f) / (V(1.0f) + exp(-logit));
-  // exp maps NaN to a number, so here is the last place to see it; elsewhere it reaches the outputs.
-  const V parameters = log_scale.x + log_scale.y + log_scale.z;
-  s.is_valid = (squared_length > V(kQuatNormMin)) & (squared_length <= V(kLargest)) & (parameters == parameters) &
-               (logit == logit);
-  return s;
+inline Gaussian<V> gaussian_at(const Inputs& in, int place) {
+  return {in.at3(kMean, place),
+          {in.at(kQuat, place), in.at(kQuat + 1, place), in.at(kQuat + 2, place), in.at(kQuat + 3, place)},
+          in.at3(kLogScale, place),
+          in.at(kLogit, place)};
 }
 
 /// Floats between one Gaussian's coefficients and the next's.

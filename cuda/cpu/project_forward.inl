@@ -2,9 +2,7 @@
 //
 // A block of Gaussians is taken camera by camera in three passes, each over full vectors of what the one before left:
 // depth for all, the splat for those between near and far, colour for those visible. Nothing is saved for backward.
-// Source: Kerbl et al., "3D Gaussian Splatting", 2023, section 4 and appendix A.
 #include "cpu/project_common.h"
-#include "splat/math/extent.h"
 
 SPLAT_BEGIN
 namespace {
@@ -36,26 +34,16 @@ int in_depth_range(const ProjectParams& a, const Camera& camera, const float* me
 /// Pass 2: the splats of one vector of candidates. Returns a bit for each visible lane.
 template <CameraModel MODEL>
 uint32_t project_lanes(const ProjectParams& a, const Camera& camera, const Inputs& in, int place, Outputs& out) {
-  const Splat s = splat_at<MODEL>(camera, in, place);
-  const Covariance2d<V> cov = covariance2d(s.T, V(a.eps2d));
-  const Sym2<V> Q = conic(cov);
-  const V opacity = a.compensate ? s.opacity * compensation(cov) : s.opacity;
-  const Vec2<V> extent = tight_extent(cov.S.a, cov.S.c, opacity);
-  const Vec2<V> mean = s.image.mean;
-  out.set(kMean2d, place, mean.x);
-  out.set(kMean2d + 1, place, mean.y);
-  out.set(kDepth, place, s.p.z);
-  out.set3(kConic, place, {Q.a, Q.b, Q.c});
-  out.set(kOpacity, place, opacity);
-  out.set(kExtent, place, extent.x);
-  out.set(kExtent + 1, place, extent.y);
-
-  // Finite only if each of them is.
-  const V all = mean.x + mean.y + cov.det + Q.a + Q.b + Q.c + extent.x + extent.y;
-  const auto visible = s.is_valid & (cov.det > V(kDetMin)) & (opacity >= V(kAlphaMin)) & (abs(all) <= V(kLargest)) &
-                       (mean.x + extent.x > V(0.0f)) & (mean.x - extent.x < V(a.width)) &
-                       (mean.y + extent.y > V(0.0f)) & (mean.y - extent.y < V(a.height));
-  return visible.bits();
+  const Splat<V> s = splat_of<MODEL>(camera, gaussian_at(in, place));
+  const Projected<V> found = projected(s, a.eps2d, a.compensate, a.width, a.height);
+  out.set(kMean2d, place, found.mean.x);
+  out.set(kMean2d + 1, place, found.mean.y);
+  out.set(kDepth, place, found.depth);
+  out.set3(kConic, place, {found.conic.a, found.conic.b, found.conic.c});
+  out.set(kOpacity, place, found.opacity);
+  out.set(kExtent, place, found.extent.x);
+  out.set(kExtent + 1, place, found.extent.y);
+  return found.visible.bits();
 }
 
 void copy_outputs(const Outputs& from, int place, const ProjectOutputs& out, int64_t at) {

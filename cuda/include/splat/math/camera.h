@@ -24,7 +24,7 @@ struct Camera {
 };
 
 /// From viewmat [4, 4] and K [3, 3].
-inline Camera make_camera(const float* viewmat, const float* K, float width, float height) {
+SPLAT_HD Camera make_camera(const float* viewmat, const float* K, float width, float height) {
   Camera c;
   const float* m = viewmat;
   c.R = {{m[0], m[1], m[2]}, {m[4], m[5], m[6]}, {m[8], m[9], m[10]}};
