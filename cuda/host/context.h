@@ -15,7 +15,8 @@ struct Context {
 
 extern "C" void splat_switch_stacks(void** save, void* load);
 
-// The registers that a function must keep, in the System V calling convention.
+// The registers that a function must keep, in the System V calling convention; how floats are rounded is the calling
+// thread's business and the same for all its fibres.
 asm(R"(
 .text
 .type splat_switch_stacks, @function
@@ -43,7 +44,8 @@ splat_switch_stacks:
 inline void start_context(Context& context, char* stack, size_t size, void (*entry)()) {
   constexpr int kSaved = 6;
   uintptr_t top = reinterpret_cast<uintptr_t>(stack + size) & ~uintptr_t{15};
-  void** at = reinterpret_cast<void**>(top) - 1;  // a function starts 8 bytes below a multiple of 16
+  void** at = reinterpret_cast<void**>(top);
+  *--at = nullptr;  // where entry would return to; a function starts 8 bytes below a multiple of 16
   *--at = reinterpret_cast<void*>(entry);
   for (int i = 0; i < kSaved; ++i) *--at = nullptr;
   context.stack_pointer = at;

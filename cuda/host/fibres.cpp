@@ -16,13 +16,14 @@ namespace {
 
 constexpr int kLanes = 32;
 constexpr size_t kStackBytes = 64 * 1024;
+constexpr uint64_t kStackEnd = 0x73746f7068657265;  // stands at a stack's end for as long as it has not overflowed
 constexpr size_t kSharedBytes = 48 * 1024;  // what every GPU gives a block
 
 enum class State { ready, at_barrier, in_warp_call, ended };
 
 struct Thread {
   Context context;
-  std::unique_ptr<char[]> stack;
+  char* stack = nullptr;
   State state = State::ended;
   Size3 index{};
   uint64_t waits_for = 0;  // the generation after which it may go on
@@ -62,16 +63,19 @@ struct SharedVariable {
 /// All that is known of the block that runs.
 struct Block {
   std::vector<Thread> threads;
+  std::unique_ptr<char[]> stacks;  // below the first thread's there is room for what overflows
   std::vector<Warp> warps;
   Meeting meeting;
   int votes[2] = {};  // by generation, like a warp's values
   std::vector<SharedVariable> shared;
-  std::unique_ptr<char[]> arena{new char[kSharedBytes]};
+  alignas(128) char arena[kSharedBytes];  // NaN beyond what is used
   size_t arena_used = 0;
   Context scheduler;
   int64_t running = 0;
   const std::function<void()>* body = nullptr;
   std::string problem;
+
+  Block() { memset(arena, 0xff, sizeof(arena)); }
 };
 
 Block block;
@@ -83,20 +87,19 @@ Warp& own_warp() { return block.warps[block.running / kLanes]; }
 
 void yield() { switch_context(self().context, block.scheduler); }
 
-/// Gives up the block: the scheduler throws, and the fibre is never resumed.
-[[noreturn]] void fail(const char* problem) {
-  block.problem = problem;
-  for (;;) yield();
-}
+[[noreturn]] void fail(const std::string& problem) { throw std::runtime_error("CUDA on the host: " + problem); }
 
+/// What a fibre does. An exception must not leave its stack, so the scheduler throws the problem again.
 void thread_main() {
-  for (;;) {
+  try {
     (*block.body)();
-    self().state = State::ended;
-    own_warp().meeting.leave();
-    block.meeting.leave();
-    yield();
+  } catch (const std::exception& error) {
+    block.problem = error.what();
   }
+  self().state = State::ended;
+  own_warp().meeting.leave();
+  block.meeting.leave();
+  for (;;) yield();
 }
 
 bool can_go_on(const Thread& thread, int64_t index) {
@@ -119,16 +122,16 @@ void resume(int64_t index) {
   threadIdx = {thread.index.x, thread.index.y, thread.index.z};
   thread.state = State::ready;
   switch_context(block.scheduler, thread.context);
+  if (memcmp(thread.stack, &kStackEnd, sizeof(kStackEnd)) != 0) fail("a thread needs more than 64 KiB of stack");
 }
 
 void prepare(Size3 size) {
   const int64_t count = size.count();
-  if (count % kLanes != 0) throw std::runtime_error("a block must be a whole number of warps");
-  if (count > 1024) throw std::runtime_error("a block has 1024 threads at most");
+  if (count % kLanes != 0) fail("a block must be a whole number of warps");
+  if (count > 1024) fail("a block has 1024 threads at most");
   if (block.threads.size() != static_cast<size_t>(count)) {
-    block.threads.clear();
-    block.threads.resize(count);
-    for (Thread& thread : block.threads) thread.stack.reset(new char[kStackBytes]);
+    block.threads.assign(count, {});
+    block.stacks.reset(new char[(count + 1) * kStackBytes]);
     block.warps.resize(count / kLanes);
   }
   for (int64_t i = 0; i < count; ++i) {
@@ -136,7 +139,9 @@ void prepare(Size3 size) {
     thread.state = State::ready;
     thread.index = {static_cast<unsigned>(i % size.x), static_cast<unsigned>(i / size.x % size.y),
                     static_cast<unsigned>(i / size.x / size.y)};
-    start_context(thread.context, thread.stack.get(), kStackBytes, thread_main);
+    thread.stack = block.stacks.get() + (i + 1) * kStackBytes;
+    memcpy(thread.stack, &kStackEnd, sizeof(kStackEnd));
+    start_context(thread.context, thread.stack, kStackBytes, thread_main);
   }
   for (Warp& warp : block.warps) {
     warp.meeting = {};
@@ -146,7 +151,7 @@ void prepare(Size3 size) {
   block.meeting.alive = static_cast<int>(count);
   block.votes[0] = block.votes[1] = 0;
   block.shared.clear();
-  memset(block.arena.get(), 0xff, block.arena_used);
+  memset(block.arena, 0xff, block.arena_used);
   block.arena_used = 0;
   block.problem.clear();
 }
@@ -160,13 +165,11 @@ void run_block() {
       if (!can_go_on(block.threads[index], index)) continue;
       resume(index);
       progress = true;
-      if (!block.problem.empty()) throw std::runtime_error("CUDA on the host: " + block.problem);
+      if (!block.problem.empty()) throw std::runtime_error(block.problem);
     }
   }
   for (const Thread& thread : block.threads) {
-    if (thread.state != State::ended) {
-      throw std::runtime_error("CUDA on the host: some threads of a block wait for others that never come");
-    }
+    if (thread.state != State::ended) fail("some threads of a block wait for others that never come");
   }
 }
 
@@ -174,6 +177,7 @@ void run_block() {
 
 void run_grid(Size3 grid, Size3 size, const std::function<void()>& thread) {
   const std::lock_guard<std::mutex> lock(one_grid_at_a_time);
+  if (grid.x >= 1u << 31 || grid.y >= 1u << 16 || grid.z >= 1u << 16) fail("a grid is larger than a GPU takes");
   block.body = &thread;
   gridDim = {grid.x, grid.y, grid.z};
   blockDim = {size.x, size.y, size.z};
@@ -237,7 +241,7 @@ void* shared_memory(const void* tag, size_t size, size_t alignment) {
   size_t at = (block.arena_used + alignment - 1) / alignment * alignment;
   if (at + size > kSharedBytes) fail("a block uses more than 48 KiB of shared memory");
   block.arena_used = at + size;
-  void* memory = block.arena.get() + at;
+  void* memory = block.arena + at;
   block.shared.push_back({tag, memory});
   return memory;
 }
