@@ -93,7 +93,7 @@ def _empty_trail(means2d: Tensor, offsets: Tensor, gaussian_ids: Tensor, channel
     if not means2d.is_cuda:
         return means2d.new_empty(gaussian_ids.shape[0] if needed else 0, dtype=torch.int64)
     buckets = gaussian_ids.shape[0] // 32 + offsets.shape[0] - 1
-    return means2d.new_empty(buckets * (8 + 256 * (1 + channels)) if needed else 0)
+    return means2d.new_empty(buckets * (9 + 256 * (1 + channels)) if needed else 0)
 
 
 def _fake(

@@ -39,6 +39,11 @@ SPLAT_HD T exp_of_minus(T x) {
   return add_to_exponent(fma(r2, fma(r2, high, middle), low), shifted);
 }
 
+#if defined(__CUDA_ARCH__)
+/// On a GPU a product and one instruction, with about the same error.
+SPLAT_HD float exp_of_minus(float x) { return __expf(-x); }
+#endif
+
 /// e^x, relative error <= 3e-7; x is clamped to [-87, 88], and NaN gives e^-87.
 template <class T>
 SPLAT_HD T exp(T x) {

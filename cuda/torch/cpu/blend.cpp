@@ -1,22 +1,19 @@
 // splat::blend and splat::blend_backward: tiles are handed out one by one to the threads, as their lists differ in
 // length by 100 and more; no result depends on who takes which.
-#include "splat/ops/blend.h"
+#include "torch/blend.h"
 
 #include <algorithm>
 #include <atomic>
 #include <memory>
-#include <optional>
 #include <tuple>
 
 #include "cpu/dispatch.h"
-#include "torch/tensors.h"
 
 SPLAT_DISPATCH(BlendForwardKernels, blend_forward_kernels)
 SPLAT_DISPATCH(BlendBackwardKernels, blend_backward_kernels)
 
 namespace {
 
-using splat::kTile;
 using splat::ScalarType;
 using splat::Tensor;
 
@@ -35,55 +32,11 @@ void for_tiles(int64_t tiles, int64_t floats, const F& f) {
   });
 }
 
-/// The tensors that forward and backward share, checked and made contiguous.
-struct Checked {
-  Tensor means2d, conics, opacities, colours, offsets, gaussian_ids;
-  std::optional<Tensor> background;
-  int64_t cameras, per_camera, channels, width, height, tiles, instances;
-
-  Checked(const Tensor& means2d_in, const Tensor& conics_in, const Tensor& opacities_in, const Tensor& colours_in,
-          const std::optional<Tensor>& background_in, const Tensor& offsets_in, const Tensor& ids_in, int64_t width_in,
-          int64_t height_in)
-      : means2d(splat::checked(means2d_in, "means2d", {-1, -1, 2})),
-        conics(splat::checked(conics_in, "conics", {means2d.size(0), means2d.size(1), 3})),
-        opacities(splat::checked(opacities_in, "opacities", {means2d.size(0), means2d.size(1)})),
-        colours(splat::checked(colours_in, "colours", {means2d.size(0), means2d.size(1), -1})),
-        offsets(splat::checked(offsets_in, "offsets", ScalarType::Long, {-1})),
-        gaussian_ids(splat::checked(ids_in, "gaussian_ids", ScalarType::Int, {-1})),
-        cameras(means2d.size(0)),
-        per_camera(means2d.size(1)),
-        channels(colours.size(2)),
-        width(width_in),
-        height(height_in),
-        instances(gaussian_ids.size(0)) {
-    STD_TORCH_CHECK(width > 0 && height > 0, "width and height must be > 0, got ", width, " x ", height);
-    if (background_in) background = splat::checked(*background_in, "background", {cameras, channels});
-    tiles = cameras * tiles_x() * tiles_y();
-    STD_TORCH_CHECK(offsets.size(0) == tiles + 1, "offsets must be [", tiles + 1, "] for ", cameras, " images of ",
-                    width, " x ", height, ", got [", offsets.size(0), "]");
-    const int64_t* first = offsets.const_data_ptr<int64_t>();
-    STD_TORCH_CHECK(first[0] == 0 && first[tiles] == instances, "offsets must run from 0 to ", instances,
-                    ", the size of gaussian_ids");
-  }
-
-  int64_t tiles_x() const { return (width + kTile - 1) / kTile; }
-  int64_t tiles_y() const { return (height + kTile - 1) / kTile; }
-
-  splat::BlendInputs inputs() const {
-    return {splat::floats(means2d),
-            splat::floats(conics),
-            splat::floats(opacities),
-            splat::floats(colours),
-            background ? splat::floats(*background) : nullptr,
-            offsets.const_data_ptr<int64_t>(),
-            gaussian_ids.const_data_ptr<int32_t>(),
-            static_cast<int>(channels),
-            static_cast<int>(width),
-            static_cast<int>(height),
-            static_cast<int>(tiles_x()),
-            static_cast<int>(tiles_y())};
-  }
-};
+void check_offsets(const splat::BlendArguments& in) {
+  const int64_t* first = in.offsets.const_data_ptr<int64_t>();
+  STD_TORCH_CHECK(first[0] == 0 && first[in.tiles] == in.instances, "offsets must run from 0 to ", in.instances,
+                  ", the size of gaussian_ids");
+}
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> blend(const Tensor& means2d, const Tensor& conics, const Tensor& opacities,
                                                  const Tensor& colours, std::optional<Tensor> background,
@@ -91,7 +44,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> blend(const Tensor& means2d, const Te
                                                  const Tensor& gaussian_ids, const Tensor&, const Tensor&,
                                                  int64_t width, int64_t height, bool median,
                                                  bool needs_trail) {
-  const Checked in(means2d, conics, opacities, colours, background, offsets, gaussian_ids, width, height);
+  const splat::BlendArguments in(means2d, conics, opacities, colours, background, offsets, gaussian_ids, width, height);
+  check_offsets(in);
   Tensor image = splat::empty(in.means2d, {in.cameras, height, width, in.channels});
   Tensor transmittances = splat::empty(in.means2d, {in.cameras, height, width});
   Tensor median_ids = median ? splat::empty(in.means2d, {in.cameras, height, width}, ScalarType::Int)
@@ -107,7 +61,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> blend(const Tensor& means2d, const Te
 }
 
 /// Each camera's background gradient: its tiles' shares, added in order.
-Tensor sum_background(const Checked& in, const Tensor& shares) {
+Tensor sum_background(const splat::BlendArguments& in, const Tensor& shares) {
   Tensor v_background = splat::empty(in.means2d, {in.cameras, in.channels});
   const float* share = splat::floats(shares);
   float* v = splat::mutable_floats(v_background);
@@ -127,7 +81,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> blend_backward(
     const Tensor& opacities, const Tensor& colours, std::optional<Tensor> background, const Tensor& offsets,
     const Tensor& gaussian_ids, const Tensor& slots_in, const Tensor& gaussian_offsets_in, const Tensor& image_in,
     const Tensor& transmittances_in, const Tensor& trail, int64_t width, int64_t height, bool absgrad) {
-  const Checked in(means2d, conics, opacities, colours, background, offsets, gaussian_ids, width, height);
+  const splat::BlendArguments in(means2d, conics, opacities, colours, background, offsets, gaussian_ids, width, height);
+  check_offsets(in);
   const int64_t count = in.cameras * in.per_camera;
   const Tensor v_image = splat::checked(v_image_in, "v_image", {in.cameras, height, width, in.channels});
   const Tensor v_transmittances =

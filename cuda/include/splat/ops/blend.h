@@ -5,6 +5,8 @@
 #include <stdint.h>
 
 #include "splat/constants.h"
+#include "splat/macros.h"
+#include "splat/stream.h"
 
 namespace splat {
 
@@ -58,7 +60,7 @@ struct BlendGather {
 };
 
 /// Floats in one row of BlendBackward::sums.
-constexpr int64_t blend_row(int64_t channels, bool absgrad) { return 6 + channels + (absgrad ? 2 : 0); }
+SPLAT_HD constexpr int64_t blend_row(int64_t channels, bool absgrad) { return 6 + channels + (absgrad ? 2 : 0); }
 
 struct BlendForwardKernels {
   /// Floats of scratch memory a worker needs, aligned to 64 bytes.
@@ -71,5 +73,47 @@ struct BlendBackwardKernels {
   void (*tile)(const BlendBackward&, int64_t tile, float* scratch);
   void (*gather)(const BlendGather&, int64_t begin, int64_t end);
 };
+
+// On a GPU a tile's list is cut into buckets of kBucket instances, and a tile into kSubtiles parts of kBucket pixels:
+// one warp each. Tile t's buckets are numbered from offsets[t] / kBucket + t on, which needs no sum over tiles and leaves
+// few numbers unused.
+constexpr int kBucket = 32;
+constexpr int kSubtiles = kTile * kTile / kBucket;
+
+constexpr int64_t bucket_count(int64_t instances, int64_t tiles) { return instances / kBucket + tiles; }
+
+/// What forward notes for backward, B buckets.
+struct BlendTrail {
+  uint32_t* masks = nullptr;  // [B, kSubtiles] bit i: the bucket's instance i may reach the subtile, and did before it was full
+  int32_t* tiles = nullptr;   // [B] the tile whose bucket it is
+  float* states = nullptr;    // [B, 1 + D, kTile^2] transmittances and colours of the pixels where the bucket begins; only
+                              // of subtiles whose mask is not 0
+};
+
+/// Words of 32 bits in a trail.
+constexpr int64_t trail_words(int64_t buckets, int64_t channels) {
+  return buckets * (kSubtiles + 1 + (1 + channels) * kTile * kTile);
+}
+
+/// The parts of a trail, one after another in memory.
+inline BlendTrail trail_at(float* memory, int64_t buckets) {
+  auto* masks = reinterpret_cast<uint32_t*>(memory);
+  auto* tiles = reinterpret_cast<int32_t*>(masks + buckets * kSubtiles);
+  return {masks, tiles, reinterpret_cast<float*>(tiles + buckets)};
+}
+
+/// Composites all tiles; `blocks` is not used. The trail's pointers may be null.
+void blend_on_gpu(const BlendForward&, const BlendTrail&, int64_t tiles, Stream);
+
+/// Writes the sums of all instances; `blocks` and `v_background` are not used.
+void blend_backward_on_gpu(const BlendBackward&, const BlendTrail&, int64_t buckets, Stream);
+
+/// Gradients of `count` Gaussians from their instances' sums.
+void blend_gather_on_gpu(const BlendGather&, int64_t count, Stream);
+
+/// d(loss)/d(background) [C, D] of C images of `pixels` each; shares: [C, kBackgroundBlocks, D] temporary memory.
+constexpr int kBackgroundBlocks = 64;
+void background_vjp_on_gpu(const float* transmittances, const float* v_image, int64_t cameras, int64_t pixels,
+                           int channels, float* shares, float* v_background, Stream);
 
 }  // namespace splat
