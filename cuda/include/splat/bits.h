@@ -1,9 +1,10 @@
-// Walking through the set bits of a mask.
+// Bits of masks, and of numbers.
 #pragma once
 
 #include "splat/macros.h"
 
 #include <stdint.h>
+#include <string.h>
 
 #if defined(_MSC_VER)
 #include <intrin.h>
@@ -28,6 +29,13 @@ inline int count_bits(uint64_t mask) {
   mask = (mask & 0x3333333333333333ull) + ((mask >> 2) & 0x3333333333333333ull);
   mask = (mask + (mask >> 4)) & 0x0f0f0f0f0f0f0f0full;
   return static_cast<int>((mask * 0x0101010101010101ull) >> 56);
+}
+
+/// Floats as integers of the same order.
+SPLAT_HD uint32_t ordered_bits(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof(bits));
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
 SPLAT_END

@@ -1,28 +1,22 @@
 // splat::tiles: the Gaussians of each tile in depth order. Depths are sorted once for all cameras; then a stable
 // counting sort by tile keeps that order, with the index as tie-break.
-#include "splat/ops/tiles.h"
+#include "torch/tiles.h"
 
 #include <algorithm>
-#include <cstring>
-#include <limits>
 #include <memory>
 #include <numeric>
 #include <tuple>
 #include <utility>
 
 #include "cpu/dispatch.h"
-#include "torch/tensors.h"
+#include "splat/bits.h"
 
 SPLAT_DISPATCH(TilesKernels, tiles_kernels)
 
 namespace {
 
 using splat::Footprint;
-using splat::kTile;
 using splat::Tensor;
-
-constexpr int64_t kMaxInt32 = std::numeric_limits<int32_t>::max();
-constexpr int64_t kMaxImageTiles = 1 << 24;
 
 /// Calls f(chunk, begin, end) for as many even chunks of [0, count) as there are threads to run them.
 /// What is computed from them must not depend on where they begin.
@@ -55,13 +49,6 @@ struct Keyed {
   int32_t id;
 };
 
-/// Floats as integers of the same order.
-uint32_t ordered_bits(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof(bits));
-  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
 /// Ids of the Gaussians that touch a tile, by depth; equal depths by index. A radix sort of 11 bits a pass.
 std::vector<int32_t> depth_order(const float* depths, const int64_t* offsets, int64_t count) {
   std::vector<Keyed> items, sorted;
@@ -69,7 +56,7 @@ std::vector<int32_t> depth_order(const float* depths, const int64_t* offsets, in
   uint32_t lowest = ~0u, highest = 0;
   for (int64_t g = 0; g < count; ++g) {
     if (offsets[g + 1] == offsets[g]) continue;
-    const uint32_t key = ordered_bits(depths[g]);
+    const uint32_t key = splat::ordered_bits(depths[g]);
     lowest = std::min(lowest, key);
     highest = std::max(highest, key);
     items.push_back({key, static_cast<int32_t>(g)});
@@ -95,28 +82,12 @@ std::vector<int32_t> depth_order(const float* depths, const int64_t* offsets, in
   return order;
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> tiles(const Tensor& means2d_in, const Tensor& conics_in,
-                                                 const Tensor& depths_in, const Tensor& opacities_in,
-                                                 const Tensor& extents_in, int64_t width, int64_t height) {
-  const Tensor means2d = splat::checked(means2d_in, "means2d", {-1, -1, 2});
-  const int64_t cameras = means2d.size(0), per_camera = means2d.size(1), count = cameras * per_camera;
-  const Tensor conics = splat::checked(conics_in, "conics", {cameras, per_camera, 3});
-  const Tensor depths = splat::checked(depths_in, "depths", {cameras, per_camera});
-  const Tensor opacities = splat::checked(opacities_in, "opacities", {cameras, per_camera});
-  const Tensor extents = splat::checked(extents_in, "extents", {cameras, per_camera, 2});
-  STD_TORCH_CHECK(width > 0 && height > 0, "width and height must be > 0, got ", width, " x ", height);
-  const int64_t tiles_x = (width + kTile - 1) / kTile, tiles_y = (height + kTile - 1) / kTile;
-  // The kernel counts the tiles of an image in floats.
-  STD_TORCH_CHECK(tiles_x <= kMaxImageTiles / tiles_y && tiles_x * tiles_y <= kMaxInt32 / std::max<int64_t>(cameras, 1),
-                  "too many tiles: ", cameras, " images of ", width, " x ", height,
-                  " px; render fewer cameras at once or a smaller image");
-  STD_TORCH_CHECK(count <= kMaxInt32, "too many Gaussians: ", cameras, " cameras x ", per_camera,
-                  " must be below 2^31; render fewer cameras at once");
-  const int64_t tile_count = cameras * tiles_x * tiles_y;
-
-  const splat::TilesParams params{splat::floats(means2d),    splat::floats(conics),  splat::floats(opacities),
-                                  splat::floats(extents),    per_camera,             static_cast<int>(width),
-                                  static_cast<int>(height),  static_cast<int>(tiles_x), static_cast<int>(tiles_y)};
+std::tuple<Tensor, Tensor, Tensor, Tensor> tiles(const Tensor& means2d, const Tensor& conics, const Tensor& depths,
+                                                 const Tensor& opacities, const Tensor& extents, int64_t width,
+                                                 int64_t height) {
+  const splat::TilesArguments arguments(means2d, conics, depths, opacities, extents, width, height);
+  const splat::TilesParams& params = arguments.params;
+  const int64_t count = arguments.count, tile_count = arguments.tiles;
   const splat::TilesKernels kernels = splat::tiles_kernels();
   Tensor gaussian_offsets = splat::empty(means2d, {count + 1}, splat::ScalarType::Long);
   int64_t* first = gaussian_offsets.mutable_data_ptr<int64_t>();
@@ -127,10 +98,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> tiles(const Tensor& means2d_in, const
   });
   std::partial_sum(first, first + count + 1, first);
   const int64_t instances = first[count];
-  STD_TORCH_CHECK(instances <= kMaxInt32, "the Gaussians touch ", instances,
-                  " tiles in all, which must be below 2^31; render fewer cameras at once or a smaller image");
+  splat::check_instances(instances);
 
-  const std::vector<int32_t> order = depth_order(splat::floats(depths), first, count);
+  const std::vector<int32_t> order = depth_order(splat::floats(arguments.depths), first, count);
   const int64_t visible = static_cast<int64_t>(order.size()), chunks = chunks_of(visible, 16384);
 
   Tensor offsets = splat::empty(means2d, {tile_count + 1}, splat::ScalarType::Long);

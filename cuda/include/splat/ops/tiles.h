@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "splat/constants.h"
+#include "splat/stream.h"
 
 namespace splat {
 
@@ -36,5 +37,39 @@ struct TilesKernels {
   void (*scatter)(const TilesParams&, const Footprint*, const int32_t* order, int64_t begin, int64_t end,
                   const int64_t* offsets, int64_t* places, int32_t* ids, int32_t* slots);
 };
+
+// On a GPU the stages follow one another, with sorts and sums between them (torch/gpu/tiles.cpp). G = C N Gaussians, of
+// which V touch a tile, in depth order from the second stage on.
+
+/// counts [G + 1]: how many tiles each Gaussian touches, and a 0.
+void count_tiles_on_gpu(const TilesParams&, int64_t gaussians, int32_t* counts, Stream);
+
+struct TileTotals {
+  int64_t instances = 0, visible = 0;  // I and V
+};
+
+/// Waits for all that the stream was given before: what follows needs memory of these sizes.
+TileTotals read_tile_totals(const TileTotals* on_gpu, Stream);
+
+/// keys [count]: the depths of the Gaussians `ids`, as integers of the same order.
+void depth_keys_on_gpu(const float* depths, const int32_t* ids, int64_t count, uint32_t* keys, Stream);
+
+/// out[i] = from[indices[i]].
+void gather_on_gpu(const int32_t* from, const int32_t* indices, int64_t count, int32_t* out, Stream);
+
+struct TileInstances {
+  const int32_t* order = nullptr;             // [V] Gaussians
+  const int64_t* starts = nullptr;            // [V] the first instance of each in this order
+  const int64_t* gaussian_offsets = nullptr;  // [G + 1]
+  int64_t visible = 0;                        // V
+  uint32_t* tiles = nullptr;                  // [I] of each instance
+  int32_t* slots = nullptr;                   // [I]
+  int32_t* owners = nullptr;                  // [I] by slot: the Gaussian
+};
+
+void emit_instances_on_gpu(const TilesParams&, const TileInstances&, Stream);
+
+/// offsets [tiles + 1] of the instances whose tiles, in ascending order, are `sorted`.
+void tile_offsets_on_gpu(const uint32_t* sorted, int64_t instances, int64_t tiles, int64_t* offsets, Stream);
 
 }  // namespace splat
