@@ -118,7 +118,12 @@ def _cpu_library() -> Check:
 
 
 def _cuda_library() -> Check:
-    return Check("CUDA library", "absent", f"this version ({splat.__version__}) has none; everything runs on the CPU")
+    from splat.native import describe
+
+    cuda = describe().cuda
+    if cuda.problem:
+        return Check("CUDA library", "absent", f"{cuda.problem}; everything runs on the CPU", cuda.cure)
+    return Check("CUDA library", "ok", f"runs on {cuda.gpu}, {cuda.path}")
 
 
 def _packages(extra: str) -> Callable[[], Check]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from splat.cli.main import main
 
@@ -200,7 +201,11 @@ def test_a_port_in_use(run: Path, capture: Path, tmp_path: Path, capfd: pytest.C
         (["--path", "spiral"], "--path spiral is not known"),
         (["--path", "absent.json"], "absent.json cannot be read"),
         (["--frames", "0"], "must be above 0"),
-        (["--device", "cuda"], "no CUDA kernels"),
+        pytest.param(
+            ["--device", "cuda"],
+            "--device cuda: ",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, and that is no mistake"),
+        ),
     ],
 )
 def test_render_flags(words: Words, said: str, run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

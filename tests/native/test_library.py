@@ -23,25 +23,35 @@ SYSTEM = re.compile(r".*@(GLIBC|GLIBCXX|CXXABI|GCC)_[0-9.]+")
 LINKER = {"__gmon_start__", "_ITM_deregisterTMCloneTable", "_ITM_registerTMCloneTable"}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads ELF")
-def test_only_the_stable_interface_of_torch_is_needed() -> None:
-    if shutil.which("nm") is None:
-        unavailable("nm", "nm (binutils) is not installed")
-    listed = subprocess.run(["nm", "-D", str(native.PATH)], capture_output=True, text=True, check=True)
-    undefined = {line.split()[-1] for line in listed.stdout.splitlines() if line.split()[-2] in "Uw"}
-    of_torch = {symbol for symbol in undefined if not SYSTEM.fullmatch(symbol)} - LINKER
-    assert "aoti_torch_library_def" in of_torch
+@pytest.fixture(params=["cpu", "cuda"])
+def library(request: pytest.FixtureRequest) -> Path:
+    """One of the compiled libraries; none is loaded."""
+    if sys.platform != "linux":
+        pytest.skip("reads ELF")
+    if request.param == "cuda" and shutil.which("nvcc") is None:
+        unavailable("nvcc", "the CUDA library is built where nvcc is on PATH")
+    return native.PATH if request.param == "cpu" else native.CUDA_PATH
+
+
+def said_by(tool: str, option: str, library: Path) -> str:
+    if shutil.which(tool) is None:
+        unavailable(tool, f"{tool} (binutils) is not installed")
+    return subprocess.run([tool, option, str(library)], capture_output=True, text=True, check=True).stdout
+
+
+def test_only_the_stable_interface_of_torch_is_needed(library: Path) -> None:
+    words = [line.split() for line in said_by("nm", "-D", library).splitlines()]
+    of_torch = {line[-1] for line in words if line[-2] in "Uw" and not SYSTEM.fullmatch(line[-1])} - LINKER
+    assert "aoti_torch_library_init_impl" in of_torch
     assert not [symbol for symbol in of_torch if not STABLE.fullmatch(symbol)]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads ELF")
-def test_nothing_but_system_libraries_is_needed_beside_torch() -> None:
-    if shutil.which("readelf") is None:
-        unavailable("readelf", "readelf (binutils) is not installed")
-    listed = subprocess.run(["readelf", "-d", str(native.PATH)], capture_output=True, text=True, check=True)
-    needed = set(re.findall(r"NEEDED.*\[(.*)\]", listed.stdout))
+def test_nothing_but_system_libraries_is_needed_beside_torch(library: Path) -> None:
+    needed = set(re.findall(r"NEEDED.*\[(.*)\]", said_by("readelf", "-d", library)))
+    # CUDA's runtime is part of the library, so that it agrees with the compiler and not with what torch brings.
     system = {"libstdc++.so.6", "libm.so.6", "libgcc_s.so.1", "libc.so.6", "ld-linux-x86-64.so.2"}
-    assert needed - system == {"libtorch_cpu.so"}
+    system |= {"libpthread.so.0", "librt.so.1", "libdl.so.2"}  # parts of libc.so.6 nowadays
+    assert needed - system == {"libtorch_cpu.so"} | ({"libtorch.so"} if library == native.CUDA_PATH else set())
 
 
 def test_constants_are_those_of_the_reference() -> None:
