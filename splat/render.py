@@ -98,12 +98,13 @@ def render(
         extents and exact tile lists, which leave the image unchanged.
     """
     checks.one_of("antialias", antialias, list(ANTIALIAS))
-    checks.same_kind("means", gaussians.means, viewmats=cameras.viewmats)
+    checks.same_kind("means", gaussians.means, viewmats=cameras.viewmats, Ks=cameras.Ks)
     eps2d, compensate = ANTIALIAS[antialias]
     count, views = len(gaussians), len(cameras)
     degree = gaussians.sh_degree if sh_degree is None else min(sh_degree, gaussians.sh_degree)
     if features is not None:
         checks.shape("features", features, (count, "D") if features.dim() < 3 else (views, count, "D"))
+        checks.same_kind("means", gaussians.means, features=features)
 
     projection = project(
         gaussians.means,
@@ -148,6 +149,7 @@ def composite(
     """
     views, _, channels = colours.shape
     if background is not None:
+        checks.same_kind("means2d", projection.means2d, background=background)
         background = background.expand(views, channels)
     if depth:
         colours = torch.cat([colours, projection.depths[..., None]], dim=-1)

@@ -302,3 +302,16 @@ def test_wrong_arguments_are_named():
         render(world(3), views(), antialias="none")
     with pytest.raises(ValueError, match=r"features must be \[3, D\]"):
         render(world(3), views(), features=torch.zeros(4, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("viewmats", {"cameras": views().to("meta")}),
+        ("background", {"background": BACKGROUND.to("meta")}),
+        ("features", {"features": torch.zeros(3, 5, device="meta")}),
+    ],
+)
+def test_a_mix_of_devices_is_named(name, settings):
+    with pytest.raises(ValueError, match=f"{name} must be on cpu like means"):
+        render(world(3), **{"cameras": views(), **settings})

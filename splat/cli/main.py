@@ -41,6 +41,7 @@ Step by step:
 #: Exit statuses: the user can mend it, or stopped it; the fault is ours.
 STOPPED, FAULT = 2, 1
 
+OUT_OF_MEMORY = "Out of memory: use smaller images (--downscale) or fewer Gaussians (--max-gaussians)."
 #: What the operating system says when there is no room or no permission, in words.
 OS_REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose another place with -o",
@@ -76,14 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno not in OS_REASONS:
             return _fault(error, debug)
         return _fail(f"{error.filename or 'The output'}: {OS_REASONS[error.errno]}.", STOPPED, debug)
-    except MemoryError:
-        return _fail(
-            "Out of memory: use smaller images (--downscale) or fewer Gaussians (--max-gaussians).", STOPPED, debug
-        )
     except ImportError as error:
         # One without a module's name was raised by hand, by splat.native, and says what to do.
         return _fault(error, debug) if error.name else _fail(str(error), STOPPED, debug)
     except Exception as error:
+        # torch's own, for a GPU's memory, is known by its name alone: torch may not have been imported.
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            return _fail(OUT_OF_MEMORY, STOPPED, debug)
         return _fault(error, debug)
 
 

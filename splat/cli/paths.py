@@ -19,7 +19,7 @@ WIDTH, HEIGHT, FOV_Y = 960, 640, math.radians(45)
 
 
 def camera_path(name: str, scene: Path, gaussians: Gaussians, frames: int) -> list[Cameras]:
-    """The cameras of a path, each a batch of one, in the world of the scene file.
+    """The cameras of a path, each a batch of one, in the world of the scene file and on the CPU.
 
     Args:
         name: "orbit", "train", "test" or a JSON file as `read_cameras` takes it.
@@ -63,8 +63,9 @@ def cameras_around(gaussians: Gaussians) -> Cameras:
     """
     if not len(gaussians):
         raise SplatError("The scene holds no Gaussians, so there is nothing to fly around.")
-    centre = gaussians.means.median(0).values
-    distances = torch.linalg.vector_norm(gaussians.means - centre, dim=-1)
+    means = gaussians.means.cpu()
+    centre = means.median(0).values
+    distances = torch.linalg.vector_norm(means - centre, dim=-1)
     radius = distances.kthvalue(1 + int(0.9 * (len(gaussians) - 1))).values.clamp(min=1e-3)
     distance = 1.2 * radius / math.sin(FOV_Y / 2)
     angles = torch.arange(8) * (2 * math.pi / 8)

@@ -99,10 +99,13 @@ def render_path(options: Render) -> tuple[int, tuple[int, int]]:
 
     cameras = [camera.resized(shrunk(camera.width), shrunk(camera.height)) for camera in cameras]
 
+    behind = torch.tensor(background, device=gaussians.device)
+
     def pictures() -> Iterator[torch.Tensor]:
         for camera in track(cameras, f"render {file.name}", len(cameras)):
             with torch.no_grad():
-                yield render(gaussians, camera, antialias=antialias, background=torch.tensor(background)).rgb[0]
+                camera = camera.to(gaussians.device)
+                yield render(gaussians, camera, antialias=antialias, background=behind).rgb[0]
 
     if video:
         write_video(pictures(), options.output, options.fps, cameras[0].width, cameras[0].height)

@@ -135,7 +135,7 @@ def summary(options: Train, run: Run, scene: Scene) -> dict[str, Any]:
     if scores is not None:
         from splat.cli.eval import write_run_report
 
-        _, gaussians = read_scene(run.folder)
+        _, gaussians = read_scene(run.folder, options.config.device)
         note = "not measured while training; `splat eval` does where it can"
         page, _ = write_run_report(
             run.folder, options.config, scene, gaussians.transform(scene.normalization), scores.views, scene.test, note

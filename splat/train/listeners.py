@@ -20,7 +20,8 @@ class StepReport:
 
     Attributes:
         step: number of steps taken so far, this one included.
-        loss: of this step's view, before the step.
+        loss: of this step's view, before the step; on a GPU, which would have to be waited for, that of the newest step
+            whose loss was read, one in `log_every`.
         psnr: dB, of this step's view at the step's resolution, before the step; None except every `log_every` steps.
         gaussians: their number after the step.
         factor: by how much both image sides were divided.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import queue
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,14 +21,17 @@ from splat.ops.photometric import photometric_loss
 from splat.render import render
 from splat.train.config import TrainConfig
 from splat.train.density import make_strategy
-from splat.train.density.protocol import apply_edit
+from splat.train.density.protocol import Edit, apply_edit
 from splat.train.init import initial_gaussians
 from splat.train.interrupt import stop_on_signals
 from splat.train.listeners import EvalReport, Listener, StepReport
+from splat.train.losses import Losses
+from splat.train.memory import OutOfMemory, most_opaque, plan_memory
 from splat.train.optimizer import Adam
 from splat.train.representation import Plain, Representation
 from splat.train.schedule import Schedule, ViewOrder
-from splat.train.views import TrainingViews
+from splat.train.state import restore, state_of
+from splat.train.views import TrainingViews, on_device
 
 if TYPE_CHECKING:
     from splat.datasets.scene import Scene
@@ -39,6 +41,10 @@ PAUSE_POLL = 0.05
 #: Photos that are decoded ahead of their step.
 PREFETCH = 3
 BLACK = (0.0, 0.0, 0.0)
+#: When the GPU's memory is used up, this share of the Gaussians stays, and a step is tried so many times in all.
+KEPT_SHARE, ATTEMPTS = 0.9, 3
+
+Result = TypeVar("Result")
 
 
 class Trainer:
@@ -65,12 +71,18 @@ class Trainer:
         self.device = pick_device(config.device)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.schedule = Schedule(config, scene.extent)
-        self.views = TrainingViews(scene, self.device, keep_alpha=config.background == "random")
+        plan = plan_memory(scene, config, self.device)
+        keep_alpha = config.background == "random"
+        self.views = TrainingViews(scene, self.device, keep_alpha=keep_alpha, room=plan.photo_bytes)
+        self.background = torch.tensor(scene.background or BLACK, device=self.device)
         self.order = ViewOrder(list(scene.train), self.generator)
-        initial = initial_gaussians(scene, config, self.generator).to(self.device)
+        capped = dataclasses.replace(config, max_gaussians=plan.max_gaussians)
+        initial = initial_gaussians(scene, capped, self.generator).to(self.device)
         self.representation: Representation = Plain(initial)
         self.optimizer = Adam(self.representation.parameters)
-        self.strategy = make_strategy(config, scene.extent, len(initial), self.device)
+        self.strategy = make_strategy(capped, scene.extent, len(initial), self.device)
+        self.losses = Losses()
+        self._is_out_of_memory = OutOfMemory(self.device)
         self._resumed = threading.Event()
         self._resumed.set()
         self._stop: str | None = None
@@ -114,7 +126,7 @@ class Trainer:
             self.scene,
             self.scene.test,
             antialias=self.config.antialias,
-            background=torch.tensor(self.scene.background or BLACK),
+            background=self.background,
         )
         psnr, ssim = (sum(getattr(view, name) for view in views) / len(views) for name in ("psnr", "ssim"))
         return EvalReport(self.step, psnr, ssim, views, self.count, self.seconds)
@@ -128,7 +140,7 @@ class Trainer:
             Why it ended, as listeners hear it in `on_end`.
 
         Raises:
-            SplatError: the loss is no longer a number, or no Gaussian is left.
+            SplatError: the loss is no longer a number, no Gaussian is left, or the GPU's memory does not suffice.
         """
         reason = "error"
         try:
@@ -140,9 +152,10 @@ class Trainer:
                 while self.step < self.config.iterations and self._may_go_on():
                     started = time.perf_counter()
                     with self.lock:
-                        report = self._take_step()
+                        report = self._within_memory(self._take_step)
+                        self._within_memory(self._adapt)
                     self.seconds += time.perf_counter() - started
-                    self._tell("on_step", dataclasses.replace(report, seconds=self.seconds))
+                    self._tell("on_step", dataclasses.replace(report, gaussians=self.count, seconds=self.seconds))
                     if self._evaluates():
                         self._tell("on_eval", self.evaluate())
                 # A checkpoint of the last step has nothing left to do.
@@ -166,7 +179,49 @@ class Trainer:
         due = self.step == self.config.iterations or (every > 0 and self.step % every == 0)
         return due and bool(self.scene.test)
 
+    def _within_memory(self, part: Callable[[], Result]) -> Result:
+        """Does a part of a step; where the GPU's memory does not suffice, takes it back and does it anew with fewer
+        Gaussians. So nothing that a part changes may be changed before all that could fail is done."""
+        failures = 0
+        while True:
+            random, pending, step = self.generator.get_state(), list(self.order.pending), self.step
+            try:
+                if failures:
+                    self._make_room()
+                return part()
+            except Exception as error:
+                if not self._is_out_of_memory(error):
+                    raise
+            # Only here are the error's frames gone, and with them the tensors they held.
+            failures += 1
+            self.generator.set_state(random)
+            self.order.pending = pending
+            self.losses.forget(step + 1)
+            for parameter in self.representation.parameters.values():
+                parameter.grad = None
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            if failures == ATTEMPTS:
+                raise SplatError(
+                    f"the GPU's memory does not suffice for step {step + 1}, not even with {self.count:,} Gaussians: "
+                    "use smaller images (--downscale) or fewer Gaussians (--max-gaussians), or --device cpu"
+                )
+
+    def _make_room(self) -> None:
+        """Removes the least opaque Gaussians and lowers the cap to the number of the others."""
+        count, logits = self.count, self.gaussians().opacity_logits
+        cap = max(1, int(KEPT_SHARE * count))
+        edit = Edit(keep=most_opaque(logits, cap))
+        apply_edit(edit, self.representation.parameters, self.optimizer.moments, self.strategy.statistics)
+        self.strategy.max_gaussians = cap
+        warnings.warn(
+            f"the GPU's memory does not suffice for {count:,} Gaussians (step {self.step + 1}): the {count - cap:,} "
+            f"least opaque are removed, and from now on there are at most {cap:,}",
+            stacklevel=2,
+        )
+
     def _take_step(self) -> StepReport:
+        """A step without its refinement. Nothing is applied before the last allocation is behind it."""
         config, step = self.config, self.step
         view = self.order.next()
         camera = self.scene.views[view].camera
@@ -186,26 +241,25 @@ class Trainer:
         )
         self.strategy.watch(rendering)
         loss = photometric_loss(rendering.rgb, image, target.mask, config.optim.ssim_weight)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise SplatError(
-                f"the loss became {value} at step {step + 1} (photo {target.name}); start again with lower learning "
-                "rates, or look whether this photo and its camera are sound"
-            )
+        logged = (step + 1) % config.save.log_every == 0 or step + 1 in (1, config.iterations)
+        self.losses.add(step + 1, target.name, loss)
+        if logged or self.losses.newest is None or self.device.type == "cpu":
+            self.losses.read()
         loss.backward()
+        psnr = _psnr(rendering.rgb, image, target.mask) if logged else None
+        # The GPU has work now, so there is time for the next photo.
+        self.views.upload(self.order.pending[-1:], factor)
+        self.strategy.observe(rendering, step + 1)
         self.optimizer.step(step + 1, self.schedule.rates(step))
         self.step = step + 1
-        self.strategy.observe(rendering, self.step)
-        self._adapt()
-        logged = self.step % config.save.log_every == 0 or self.step in (1, config.iterations)
-        psnr = _psnr(rendering.rgb, image, target.mask) if logged else None
-        return StepReport(self.step, value, psnr, self.count, factor, sh_degree, self.seconds)
+        assert self.losses.newest is not None
+        return StepReport(self.step, self.losses.newest, psnr, self.count, factor, sh_degree, self.seconds)
 
     def _background(self) -> Tensor:
         """[3] of this step."""
         if self.config.background == "random":
-            return torch.rand(3, generator=self.generator).to(self.device)
-        return torch.tensor(self.scene.background or BLACK, device=self.device)
+            return on_device(torch.rand(3, generator=self.generator), self.device)
+        return self.background
 
     def _adapt(self) -> None:
         edit = self.strategy.adapt(self.gaussians(), self.step, self.generator)
@@ -236,47 +290,12 @@ class Trainer:
     # What a checkpoint holds.
 
     def state(self) -> dict[str, Any]:
-        """All that the rest of the run depends on: nested dicts and lists of tensors and plain values."""
-        return {
-            "step": self.step,
-            "seconds": self.seconds,
-            "config": _identity(self.config),
-            "photos": [self.scene.views[i].name for i in self.scene.train],
-            "parameters": {name: tensor.detach() for name, tensor in self.representation.parameters.items()},
-            "moments": list(self.optimizer.moments),
-            "statistics": self.strategy.statistics,
-            "generator": self.generator.get_state(),
-            "pending_views": list(self.order.pending),
-        }
+        """All that the rest of the run depends on, on the CPU; see `state.state_of`."""
+        return state_of(self)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continues from a `state`, as if the run had never stopped.
-
-        Raises:
-            SplatError: it is of another run: other settings, another capture, or tensors that do not fit.
-        """
-        if state["config"] != _identity(self.config):
-            raise SplatError("the checkpoint was made with other settings; resume with the settings of its config.json")
-        if state["photos"] != [self.scene.views[i].name for i in self.scene.train]:
-            raise SplatError(f"{self.scene.source} has other training photos than when the run began; start a new run")
-        tables = [state["parameters"], *state["moments"], state["statistics"]]
-        ours = [self.representation.parameters, *self.optimizer.moments, self.strategy.statistics]
-        count = {tensor.shape[0] for table in tables for tensor in table.values()}
-        if [list(table) for table in tables] != [list(table) for table in ours] or len(count) != 1:
-            raise SplatError("the checkpoint's tensors do not belong together; start a new run")
-        for table, held in zip(tables, ours, strict=True):
-            for name, tensor in table.items():
-                held[name] = tensor.to(self.device)
-        for tensor in self.representation.parameters.values():
-            tensor.requires_grad_()
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.generator.set_state(state["generator"])
-        self.order.pending = list(state["pending_views"])
-
-
-def _identity(config: TrainConfig) -> str:
-    """The settings that decide a run's result; what is written meanwhile, and how often, does not."""
-    return json.dumps({name: value for name, value in config.to_dict().items() if name not in ("save", "device")})
+        """Continues from a `state`, as if the run had never stopped; see `state.restore`."""
+        restore(self, state)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from splat.cameras import Cameras
+from splat.train.memory import photo_bytes
 
 if TYPE_CHECKING:
     from splat.datasets.scene import Scene
@@ -49,17 +50,33 @@ class Target:
 class TrainingViews:
     """The views of a scene, reduced by a factor on demand.
 
+    On a GPU all photos are copied once where there is room for them; else each is copied while the step before it is
+    computed.
+
     Args:
         keep_alpha: leave transparent photos transparent, instead of laying them over the scene's background.
+        room: bytes that photos may take on a GPU.
     """
 
-    def __init__(self, scene: Scene, device: torch.device, *, keep_alpha: bool) -> None:
+    def __init__(self, scene: Scene, device: torch.device, *, keep_alpha: bool, room: int = 0) -> None:
         # Without a background, a scene hands out transparency as a mask.
         self.scene = dataclasses.replace(scene, background=None) if keep_alpha else scene
         self.keep_alpha = keep_alpha
         self.device = device
         self.reduced: OrderedDict[tuple[int, int], Target] = OrderedDict()
         self.bytes = 0
+        self.cache_bytes = CACHE_BYTES
+        self.whole: dict[int, Target] | None = None
+        self.stream: torch.cuda.Stream | None = None
+        self.ahead: dict[int, tuple[Target, torch.cuda.Event]] = {}
+        if device.type == "cuda":
+            needed = photo_bytes(scene, keep_alpha)
+            if needed <= room:
+                self.whole = {}
+                room -= needed
+            else:
+                self.stream = torch.cuda.Stream(device)
+            self.cache_bytes = min(CACHE_BYTES, room)
 
     def target(self, index: int, factor: int) -> Target:
         """View number `index` with both sides divided by `factor`: each pixel is the mean of those it covers."""
@@ -72,25 +89,67 @@ class TrainingViews:
         target = _reduce(self._read(index), factor)
         self.reduced[key] = target
         self.bytes += target.image.nbytes
-        while self.bytes > CACHE_BYTES and len(self.reduced) > 1:
+        while self.bytes > self.cache_bytes and len(self.reduced) > 1:
             self.bytes -= self.reduced.popitem(last=False)[1].image.nbytes
         return target
 
     def prefetch(self, indices: Iterable[int], factor: int) -> None:
         """Begins to decode what `target` will be asked for; returns at once."""
-        self.scene.prefetch([index for index in indices if (index, factor) not in self.reduced])
+        self.scene.prefetch([index for index in indices if not self._is_here(index, factor)])
+
+    def upload(self, indices: Iterable[int], factor: int) -> None:
+        """Copies what `target` will be asked for next to the GPU, beside what is being computed there; elsewhere, and
+        where all photos stay on the GPU, it does nothing."""
+        if self.stream is None:
+            return
+        for index in indices:
+            if not self._is_here(index, factor) and index not in self.ahead:
+                copied = torch.cuda.Event()
+                with torch.cuda.stream(self.stream):
+                    self.ahead[index] = self._copy(index), copied
+                copied.record(self.stream)
+
+    def _is_here(self, index: int, factor: int) -> bool:
+        return (index, factor) in self.reduced or (self.whole is not None and index in self.whole)
 
     def _read(self, index: int) -> Target:
+        """At full size, on the device."""
+        if self.whole is not None:
+            if index not in self.whole:
+                self.whole[index] = self._copy(index)
+            return self.whole[index]
+        if index not in self.ahead:
+            return self._copy(index)
+        target, copied = self.ahead.pop(index)
+        stream = torch.cuda.current_stream(self.device)
+        stream.wait_event(copied)
+        for tensor in (target.image, target.mask, target.alpha, target.camera.viewmats, target.camera.Ks):
+            if tensor is not None:
+                # Its memory may be used again only when this stream, too, is done with it.
+                tensor.record_stream(stream)
+        return target
+
+    def _copy(self, index: int) -> Target:
         image, mask, alpha = self.scene.image(index), self.scene.mask(index), None
         if self.keep_alpha and mask is not None and self.scene.photos[index].mask is None:
-            image, alpha, mask = image * mask[..., None], mask[None, ..., None].float().to(self.device), None
+            image, alpha, mask = image * mask[..., None], mask[..., None].float(), None
+        camera = self.scene.views[index].camera
         return Target(
             name=self.scene.views[index].name,
-            camera=self.scene.views[index].camera.to(self.device),
-            image=image[None].to(self.device),
-            mask=None if mask is None else mask[None].to(self.device),
-            alpha=alpha,
+            camera=dataclasses.replace(
+                camera, viewmats=on_device(camera.viewmats, self.device), Ks=on_device(camera.Ks, self.device)
+            ),
+            image=on_device(image[None], self.device),
+            mask=None if mask is None else on_device(mask[None], self.device),
+            alpha=None if alpha is None else on_device(alpha[None], self.device),
         )
+
+
+def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A CPU tensor on the device; to a GPU it is copied from pinned memory, which the CPU need not wait for."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def _reduce(target: Target, factor: int) -> Target:

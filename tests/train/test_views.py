@@ -33,16 +33,75 @@ def test_a_reduced_photo_is_made_once(scene: Scene) -> None:
     assert views.target(0, 2) is views.target(0, 2)
 
 
-def test_reduced_photos_are_dropped_oldest_first_when_they_are_too_many(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reduced_photos_are_dropped_oldest_first_when_they_are_too_many(scene: Scene) -> None:
     views = TrainingViews(scene, CPU, keep_alpha=False)
     size = views.target(0, 2).image.nbytes
-    monkeypatch.setattr(module, "CACHE_BYTES", 3 * size)
+    views.cache_bytes = 3 * size
     for index in (1, 0, 2, 3):
         views.target(index, 2)
     assert [key[0] for key in views.reduced] == [0, 2, 3]
     assert views.bytes == 3 * size
+
+
+class FakeStream:
+    """Stands for a CUDA stream and its context, on which nothing runs."""
+
+    def __init__(self, *_: object) -> None:
+        self.waited = 0
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def wait_event(self, event: object) -> None:
+        self.waited += 1
+
+
+@pytest.fixture
+def copies(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A GPU to which nothing is copied but in name: what is copied, by the thread's stream."""
+    side, main, copied = FakeStream(), FakeStream(), []
+
+    class Event:
+        def record(self, stream: FakeStream) -> None:
+            assert stream is side
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: side)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: main)
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: None)
+    original = TrainingViews._copy
+    monkeypatch.setattr(module, "on_device", lambda tensor, device: tensor.clone())
+
+    def copy(views: TrainingViews, index: int) -> module.Target:
+        copied.append(str(index))
+        return original(views, index)
+
+    monkeypatch.setattr(TrainingViews, "_copy", copy)
+    return copied
+
+
+CUDA = torch.device("cuda")
+
+
+def test_photos_that_fit_on_the_gpu_are_copied_once(scene: Scene, copies: list[str]) -> None:
+    views = TrainingViews(scene, CUDA, keep_alpha=False, room=1 << 30)
+    for index, factor in ((1, 2), (1, 1), (2, 1), (1, 1), (2, 2)):
+        views.target(index, factor)
+        views.upload([2], factor)
+    assert copies == ["1", "2"]
+
+
+def test_photos_that_do_not_fit_are_copied_one_step_ahead(scene: Scene, copies: list[str]) -> None:
+    views = TrainingViews(scene, CUDA, keep_alpha=False, room=1000)
+    first = views.target(1, 1)
+    views.upload([2], 1)
+    views.upload([2], 1)
+    assert copies == ["1", "2"]
+    assert torch.equal(views.target(2, 1).image[0], scene.image(2)) and not views.ahead
+    assert copies == ["1", "2"]
+    assert torch.equal(views.target(1, 1).image, first.image) and copies == ["1", "2", "1"]
 
 
 def test_a_pixel_counts_if_all_that_it_covers_does(scene: Scene) -> None:

@@ -58,7 +58,8 @@ class Adc:
         x, y = gradient[..., 0] * (0.5 * width), gradient[..., 1] * (0.5 * height)
         # Culled Gaussians have zero gradient. Written out, and view by view: torch's own reductions add in an order
         # that depends on the number of threads.
-        for length, visible in zip((x * x + y * y).sqrt(), rendering.visible, strict=True):
+        lengths, seen = (x * x + y * y).sqrt(), rendering.visible
+        for length, visible in zip(lengths, seen, strict=True):
             self.statistics["gradient"] += length
             self.statistics["views"] += visible
 
@@ -76,11 +77,10 @@ class Adc:
         if not refines:
             return Edit(reset=reset)
         dead, clone, split = self._decide(gaussians, step)
-        for values in self.statistics.values():
-            values.zero_()
         children = _split(gaussians.select(split), generator)
         children.opacity_logits.clamp_(max=ceiling)
-        return Edit(reset=reset, keep=~(dead | split), clone=clone.nonzero()[:, 0], new=children.parameters())
+        keep, clones = ~(dead | split), clone.nonzero()[:, 0]
+        return Edit(reset=reset, keep=keep, clone=clones, new=children.parameters(), forget=True)
 
     def _decide(self, gaussians: Gaussians, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Which Gaussians are removed, cloned and split: [N] bool each, no Gaussian in two of them."""
@@ -92,7 +92,7 @@ class Adc:
             dead |= largest > math.log(self.rule.prune_scale * self.extent)
         gradient = self.statistics["gradient"] / self.statistics["views"].clamp(min=1)
         hot = (gradient >= self.rule.grow_gradient) & ~dead
-        room = self.max_gaussians - int((~dead).count_nonzero())
+        room = max(self.max_gaussians - int((~dead).count_nonzero()), 0)
         if int(hot.count_nonzero()) > room:
             ranked = torch.where(hot, gradient, -1.0).sort(descending=True, stable=True).indices
             hot = torch.zeros_like(hot)

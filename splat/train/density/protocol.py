@@ -35,22 +35,26 @@ class Edit:
         keep: [N] bool, which Gaussians stay, in their order; all of them if None.
         clone: [M] indices of Gaussians that are appended once more, with fresh optimiser state.
         new: parameters [L, ...] of Gaussians that are appended after these, by name.
+        forget: whether the statistics of all Gaussians start again from zero.
     """
 
     reset: Reset | None = None
     keep: Tensor | None = None
     clone: Tensor | None = None
     new: dict[str, Tensor] | None = None
+    forget: bool = False
 
 
 class Strategy(Protocol):
     """Decides when and where Gaussians are added and removed.
 
     Attributes:
+        max_gaussians: number that is never exceeded; lowered when a GPU's memory does not suffice.
         absgrad: whether `render` has to accumulate absolute screen-space gradients.
         statistics: tensors [N, ...] gathered by `observe`; `apply_edit` keeps them in step, checkpoints hold them.
     """
 
+    max_gaussians: int
     absgrad: bool
     statistics: dict[str, Tensor]
 
@@ -59,21 +63,21 @@ class Strategy(Protocol):
         ...
 
     def observe(self, rendering: Rendering, step: int) -> None:
-        """After backward: gather statistics of one step."""
+        """After backward: gather statistics of one step. Changes them only when it has allocated all it needs."""
         ...
 
     def adapt(self, gaussians: Gaussians, step: int, generator: torch.Generator) -> Edit | None:
-        """After the optimiser's step: what to change now, if anything."""
+        """After the optimiser's step: what to change now, if anything. Changes nothing itself."""
         ...
 
 
 def apply_edit(
     edit: Edit, parameters: dict[str, Tensor], moments: Iterable[dict[str, Tensor]], statistics: dict[str, Tensor]
 ) -> None:
-    """Carries out an Edit on parameters, optimiser state and statistics alike. Replaces the dictionaries' tensors.
+    """Carries out an Edit on parameters, optimiser state and statistics alike: all of it, or nothing where it fails.
 
     Args:
-        parameters: [N, ...] leaves by name.
+        parameters: [N, ...] leaves by name; like the other tables, the dictionary gets new tensors.
         moments: dictionaries of tensors shaped like the parameters, by the same names. Rows of Gaussians that were
             reset, cloned or made anew are zero.
         statistics: [N, ...] by any name. Rows that were cloned or made anew are zero.
@@ -82,20 +86,29 @@ def apply_edit(
     moments = list(moments)
     kept = slice(None) if edit.keep is None else edit.keep
     cloned = torch.empty(0, dtype=torch.int64) if edit.clone is None else edit.clone
+    reset = edit.reset.values if edit.reset is not None else {}
+    changed: dict[str, Tensor] = {}
     for name, parameter in parameters.items():
         values = parameter.detach()
-        if edit.reset is not None and name in edit.reset.values:
-            values[edit.reset.rows] = edit.reset.values[name]
-            for state in moments:
-                state[name][edit.reset.rows] = 0
+        if edit.reset is not None and name in reset:
+            values = values.index_copy(0, edit.reset.rows, reset[name].to(values))
         parts = [values[kept], values[cloned.to(values.device)]]
         if edit.new is not None:
             parts.append(edit.new[name].to(values))
-        parameters[name] = torch.cat(parts).requires_grad_()
-    added = next(iter(parameters.values())).shape[0] - _kept_count(edit, count)
+        changed[name] = torch.cat(parts).requires_grad_()
+    added = next(iter(changed.values())).shape[0] - _kept_count(edit, count)
+    changed_tables: list[dict[str, Tensor]] = []
     for table in (*moments, statistics):
+        fresh: dict[str, Tensor] = {}
         for name, values in table.items():
-            table[name] = torch.cat([values[kept], values.new_zeros(added, *values.shape[1:])])
+            if edit.reset is not None and name in reset and table is not statistics:
+                values = values.index_fill(0, edit.reset.rows, 0)
+            if edit.forget and table is statistics:
+                values = torch.zeros_like(values)
+            fresh[name] = torch.cat([values[kept], values.new_zeros(added, *values.shape[1:])])
+        changed_tables.append(fresh)
+    for table, fresh in zip((parameters, *moments, statistics), (changed, *changed_tables), strict=True):
+        table.update(fresh)
 
 
 def _kept_count(edit: Edit, count: int) -> int:
