@@ -1,8 +1,8 @@
 // Compositing on the GPU: a block a tile, a thread a pixel, a warp an 8 x 4 subtile.
 //
-// The block fetches kBatch instances into shared memory; then each warp goes bucket by bucket: its lanes test one
-// instance each against the subtile, and only those that reach it are composited by all. For backward each warp notes
-// which they were, and its pixels' state where the bucket begins.
+// The block fetches kBatch instances into shared memory; then each warp goes group by group: its lanes test one instance
+// each against the subtile, and only those that reach it are composited by all. For backward each warp notes which they
+// were, and its pixels' state where a bucket begins.
 // Source: warp-level culling as in Hahlbohm et al., "Faster-GS", 2025; checkpoints as in Mallick et al., "Taming 3DGS",
 // 2024.
 #include "gpu/blend_tile.cuh"
@@ -12,7 +12,6 @@ SPLAT_BEGIN
 namespace {
 
 constexpr int kBatch = kTilePixels;  // a thread fetches one instance
-constexpr int kBuckets = kBatch / kBucket;
 
 /// Instances in shared memory; all lanes read the same one at a time, four numbers at once.
 template <int D>
@@ -56,8 +55,10 @@ __global__ void __launch_bounds__(kTilePixels) composite(BlendForward p, BlendTr
   float colour[D ? D : 1] = {};
   int32_t median = -1;
   const int64_t end = in.offsets[tile + 1];
-  int64_t bucket = first_bucket(in.offsets, tile);
-  const int64_t bucket_end = first_bucket(in.offsets, tile + 1);
+  const int groups_per_bucket = trail.buckets.groups;
+  int64_t bucket = first_bucket(trail, in.offsets, tile);
+  const int64_t bucket_end = first_bucket(trail, in.offsets, tile + 1);
+  int group = 0;  // of the bucket
   if (trail.tiles && is_first) {
     for (int64_t b = bucket + thread; b < bucket_end; b += kTilePixels) trail.tiles[b] = tile;
   }
@@ -79,20 +80,25 @@ __global__ void __launch_bounds__(kTilePixels) composite(BlendForward p, BlendTr
     }
     __syncthreads();
 
-    const int buckets = (size + kBucket - 1) / kBucket;
-    for (int b = 0; b < buckets; ++b, ++bucket) {
-      const int i = b * kBucket + lane;
-      const bool hit = warp_is_live && i < size && reaches(batch, i, static_cast<float>(left), static_cast<float>(top));
-      unsigned mask = __ballot_sync(kWholeWarp, hit);
-      if (trail.masks && is_first && lane == 0) trail.masks[bucket * kSubtiles + subtile] = mask;
-      if (mask == 0) continue;
-      if (trail.states) {
+    for (int start = 0; start < size; start += kGroup) {
+      if (trail.states && group == 0 && warp_is_live) {
         float* state = trail.states + bucket * (1 + in.channels) * kTilePixels + thread;
         if (is_first) state[0] = transmittance;
         for (int d = 0; d < D; ++d) state[(1 + first_channel + d) * kTilePixels] = colour[d];
       }
+      const int i = start + lane;
+      const bool hit = warp_is_live && i < size && reaches(batch, i, static_cast<float>(left), static_cast<float>(top));
+      unsigned mask = __ballot_sync(kWholeWarp, hit);
+      if (trail.masks && is_first && lane == 0) {
+        trail.masks[(bucket * groups_per_bucket + group) * kSubtiles + subtile] = mask;
+      }
+      if (++group == groups_per_bucket) {
+        group = 0;
+        ++bucket;
+      }
+      if (mask == 0) continue;
       for (; mask; mask &= mask - 1) {
-        const int at = b * kBucket + __ffs(static_cast<int>(mask)) - 1;
+        const int at = start + __ffs(static_cast<int>(mask)) - 1;
         const Blend<float> step = blend(coverage(batch.splats[at].splat, x, y), transmittance);
         for (int d = 0; d < D; ++d) colour[d] = fma(step.weight, batch.colours[at].at[d], colour[d]);
         if (MEDIAN && step.accepted && transmittance >= 0.5f && step.next < 0.5f) median = batch.ids[at];
@@ -102,7 +108,10 @@ __global__ void __launch_bounds__(kTilePixels) composite(BlendForward p, BlendTr
     }
   }
   if (trail.masks && is_first) {
-    for (int64_t b = bucket + lane; b < bucket_end; b += kWarp) trail.masks[b * kSubtiles + subtile] = 0;
+    const int64_t end_group = bucket_end * groups_per_bucket;
+    for (int64_t g = bucket * groups_per_bucket + group + lane; g < end_group; g += kWarp) {
+      trail.masks[g * kSubtiles + subtile] = 0;
+    }
   }
 
   if (!in_image) return;

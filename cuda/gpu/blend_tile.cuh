@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kTilePixels = kTile * kTile;
 constexpr int kSubtileColumns = 8, kSubtileRows = 4, kSubtilesAcross = kTile / kSubtileColumns;
-static_assert(kSubtileColumns * kSubtileRows == kBucket, "a subtile is one warp's");
+static_assert(kSubtileColumns * kSubtileRows == kGroup, "a subtile is one warp's");
 
 /// A tile's place in the image.
 struct TileFrame {
@@ -40,7 +40,9 @@ SPLAT_HD bool is_in_image(const BlendInputs& in, const TileFrame& frame, int col
 }
 
 /// Number of a tile's first bucket.
-SPLAT_HD int64_t first_bucket(const int64_t* offsets, int tile) { return offsets[tile] / kBucket + tile; }
+SPLAT_HD int64_t first_bucket(const BlendTrail& trail, const int64_t* offsets, int tile) {
+  return offsets[tile] / (trail.buckets.groups * kGroup) + tile;
+}
 
 /// A Gaussian with its mean relative to the tile's first pixel centre.
 SPLAT_HD Splat2d<float> splat_in_tile(const BlendInputs& in, const TileFrame& frame, int64_t gaussian) {

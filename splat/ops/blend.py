@@ -89,11 +89,13 @@ def blend(
 
 
 def _empty_trail(means2d: Tensor, offsets: Tensor, gaussian_ids: Tensor, channels: int, needed: bool) -> Tensor:
-    """The note from forward to backward: a mask for each instance on the CPU, pixels for each 32 of them on a GPU."""
+    """The note from forward to backward: a mask for each instance on the CPU, on a GPU what ops/blend.h says."""
+    instances = gaussian_ids.shape[0]
     if not means2d.is_cuda:
-        return means2d.new_empty(gaussian_ids.shape[0] if needed else 0, dtype=torch.int64)
-    buckets = gaussian_ids.shape[0] // 32 + offsets.shape[0] - 1
-    return means2d.new_empty(buckets * (9 + 256 * (1 + channels)) if needed else 0)
+        return means2d.new_empty(instances if needed else 0, dtype=torch.int64)
+    groups = torch.sym_min(torch.sym_max(instances >> 19, 2), 16)
+    buckets = instances // (32 * groups) + offsets.shape[0] - 1
+    return means2d.new_empty(buckets * (8 * groups + 1 + 256 * (1 + channels)) if needed else 0)
 
 
 def _fake(

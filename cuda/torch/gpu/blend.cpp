@@ -26,11 +26,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> blend(const Tensor& means2d, const Te
   Tensor transmittances = empty(in.means2d, {in.cameras, height, width});
   Tensor median_ids = empty(in.means2d, {0}, ScalarType::Int);
   if (median) median_ids = empty(in.means2d, {in.cameras, height, width}, ScalarType::Int);
-  const int64_t buckets = splat::bucket_count(in.instances, in.tiles);
+  const splat::Buckets buckets = splat::buckets_for(in.instances, in.tiles);
   Tensor memory = empty(in.means2d, {needs_trail ? splat::trail_words(buckets, in.channels) : 0});
   const splat::BlendForward params{in.inputs(), mutable_floats(image), mutable_floats(transmittances),
                                    median ? median_ids.mutable_data_ptr<int32_t>() : nullptr, nullptr};
-  const BlendTrail trail = needs_trail ? splat::trail_at(mutable_floats(memory), buckets) : BlendTrail{};
+  const BlendTrail trail = needs_trail ? splat::trail_at(mutable_floats(memory), buckets) : BlendTrail{buckets};
   splat::blend_on_gpu(params, trail, in.tiles, device.stream);
   return {image, transmittances, median_ids, memory};
 }
@@ -42,7 +42,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> blend_backward(
     const Tensor& transmittances_in, const Tensor& trail_in, int64_t width, int64_t height, bool absgrad) {
   const splat::OnDevice device(means2d);
   const BlendArguments in(means2d, conics, opacities, colours, background, offsets, gaussian_ids, width, height);
-  const int64_t count = in.cameras * in.per_camera, buckets = splat::bucket_count(in.instances, in.tiles);
+  const int64_t count = in.cameras * in.per_camera;
+  const splat::Buckets buckets = splat::buckets_for(in.instances, in.tiles);
   const Tensor v_image = splat::checked(v_image_in, "v_image", {in.cameras, height, width, in.channels});
   const Tensor v_transmittances =
       splat::checked(v_transmittances_in, "v_transmittances", {in.cameras, height, width});
@@ -64,7 +65,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> blend_backward(
                                     absgrad,
                                     mutable_floats(sums),
                                     nullptr};
-  splat::blend_backward_on_gpu(params, splat::trail_at(mutable_floats(memory), buckets), buckets, device.stream);
+  splat::blend_backward_on_gpu(params, splat::trail_at(mutable_floats(memory), buckets), device.stream);
 
   Tensor v_means2d = empty(in.means2d, {in.cameras, in.per_camera, 2});
   Tensor v_conics = empty(in.means2d, {in.cameras, in.per_camera, 3});

@@ -74,39 +74,51 @@ struct BlendBackwardKernels {
   void (*gather)(const BlendGather&, int64_t begin, int64_t end);
 };
 
-// On a GPU a tile's list is cut into buckets of kBucket instances, and a tile into kSubtiles parts of kBucket pixels:
-// one warp each. Tile t's buckets are numbered from offsets[t] / kBucket + t on, which needs no sum over tiles and leaves
-// few numbers unused.
-constexpr int kBucket = 32;
-constexpr int kSubtiles = kTile * kTile / kBucket;
+// On a GPU a tile's list is cut into groups of kGroup instances, a lane each, and a tile into kSubtiles parts of kGroup
+// pixels, one warp each. Forward notes the pixels' state every few groups, and what lies between, a bucket, is one warp's
+// work in backward. The longer the lists, the longer the buckets: there are enough of them to fill a GPU, and the states
+// stay some hundred MiB.
+constexpr int kGroup = 32;
+constexpr int kSubtiles = kTile * kTile / kGroup;
 
-constexpr int64_t bucket_count(int64_t instances, int64_t tiles) { return instances / kBucket + tiles; }
+/// Tile t's buckets are numbered from offsets[t] / (groups kGroup) + t on, which needs no sum over tiles and leaves few
+/// numbers unused.
+struct Buckets {
+  int groups = 0;     // of a bucket
+  int64_t count = 0;  // B
+};
 
-/// What forward notes for backward, B buckets.
+inline Buckets buckets_for(int64_t instances, int64_t tiles) {
+  const int64_t wanted = instances >> 19, groups = wanted < 2 ? 2 : wanted > 16 ? 16 : wanted;
+  return {static_cast<int>(groups), instances / (groups * kGroup) + tiles};
+}
+
+/// What forward notes for backward.
 struct BlendTrail {
-  uint32_t* masks = nullptr;  // [B, kSubtiles] bit i: the bucket's instance i may reach the subtile, and did before it was full
+  Buckets buckets;
+  uint32_t* masks = nullptr;  // [B, groups, kSubtiles] bit i: the group's instance i may reach the subtile
   int32_t* tiles = nullptr;   // [B] the tile whose bucket it is
   float* states = nullptr;    // [B, 1 + D, kTile^2] transmittances and colours of the pixels where the bucket begins; only
-                              // of subtiles whose mask is not 0
+                              // of subtiles that have a mask in it
 };
 
 /// Words of 32 bits in a trail.
-constexpr int64_t trail_words(int64_t buckets, int64_t channels) {
-  return buckets * (kSubtiles + 1 + (1 + channels) * kTile * kTile);
+inline int64_t trail_words(const Buckets& buckets, int64_t channels) {
+  return buckets.count * (buckets.groups * kSubtiles + 1 + (1 + channels) * kTile * kTile);
 }
 
 /// The parts of a trail, one after another in memory.
-inline BlendTrail trail_at(float* memory, int64_t buckets) {
+inline BlendTrail trail_at(float* memory, const Buckets& buckets) {
   auto* masks = reinterpret_cast<uint32_t*>(memory);
-  auto* tiles = reinterpret_cast<int32_t*>(masks + buckets * kSubtiles);
-  return {masks, tiles, reinterpret_cast<float*>(tiles + buckets)};
+  auto* tiles = reinterpret_cast<int32_t*>(masks + buckets.count * buckets.groups * kSubtiles);
+  return {buckets, masks, tiles, reinterpret_cast<float*>(tiles + buckets.count)};
 }
 
 /// Composites all tiles; `blocks` is not used. The trail's pointers may be null.
 void blend_on_gpu(const BlendForward&, const BlendTrail&, int64_t tiles, Stream);
 
 /// Writes the sums of all instances; `blocks` and `v_background` are not used.
-void blend_backward_on_gpu(const BlendBackward&, const BlendTrail&, int64_t buckets, Stream);
+void blend_backward_on_gpu(const BlendBackward&, const BlendTrail&, Stream);
 
 /// Gradients of `count` Gaussians from their instances' sums.
 void blend_gather_on_gpu(const BlendGather&, int64_t count, Stream);
