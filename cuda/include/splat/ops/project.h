@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "splat/stream.h"
+
 namespace splat {
 
 struct ProjectParams {
@@ -66,5 +68,13 @@ using ProjectForward = void (*)(const ProjectParams&, const ProjectOutputs&, int
 /// Gaussians' share of the viewmats' gradient; null if it is not wanted.
 using ProjectBackward = void (*)(const ProjectParams&, const ProjectCotangents&, const ProjectGradients&,
                                  float* pose_sums, int64_t begin, int64_t end);
+
+/// Writes all outputs, on the GPU.
+void project_forward_on_gpu(const ProjectParams&, const ProjectOutputs&, Stream);
+
+/// Writes all gradients, on the GPU. v_viewmats [C, 4, 4] is made by way of pose_sums
+/// [ceil(N / kProjectBlock), C, kPoseSums], temporary memory; both are null if it is not wanted.
+void project_backward_on_gpu(const ProjectParams&, const ProjectCotangents&, const ProjectGradients&, float* pose_sums,
+                             float* v_viewmats, Stream);
 
 }  // namespace splat

@@ -1,0 +1,111 @@
+// splat::project and splat::project_backward, but for running the kernels: checks and results, the same for every device.
+#pragma once
+
+#include <tuple>
+
+#include "splat/ops/project.h"
+#include "torch/tensors.h"
+
+namespace splat {
+
+/// The inputs, contiguous and alive as long as the parameters that point into them.
+struct ProjectInputs {
+  Tensor means, quats, log_scales, opacity_logits, sh, viewmats, Ks;
+  ProjectParams params;
+};
+
+inline ProjectInputs checked_project_inputs(const Tensor& means, const Tensor& quats, const Tensor& log_scales,
+                                            const Tensor& opacity_logits, const Tensor& sh, const Tensor& viewmats,
+                                            const Tensor& Ks, int64_t width, int64_t height, int64_t sh_degree,
+                                            int64_t camera_model, double near_plane, double far_plane, double eps2d,
+                                            bool compensate) {
+  const int64_t n = means.dim() > 0 ? means.size(0) : 0, c = viewmats.dim() > 0 ? viewmats.size(0) : 0;
+  ProjectInputs in{checked(means, "means", {n, 3}),
+                   checked(quats, "quats", {n, 4}),
+                   checked(log_scales, "log_scales", {n, 3}),
+                   checked(opacity_logits, "opacity_logits", {n}),
+                   checked(sh, "sh", {n, -1, 3}),
+                   checked(viewmats, "viewmats", {c, 4, 4}),
+                   checked(Ks, "Ks", {c, 3, 3}),
+                   {}};
+  const int64_t k = in.sh.size(1);
+  STD_TORCH_CHECK(sh_degree >= -1 && sh_degree <= 4 && (sh_degree + 1) * (sh_degree + 1) <= k,
+                  "sh_degree must be -1 (no colours) to 4 and sh must hold its coefficients; got degree ", sh_degree,
+                  " and ", k, " coefficients");
+  STD_TORCH_CHECK(camera_model >= 0 && camera_model <= 2, "camera_model must be 0, 1 or 2, got ", camera_model);
+  STD_TORCH_CHECK(width > 0 && height > 0, "width and height must be > 0, got ", width, " x ", height);
+  STD_TORCH_CHECK(near_plane > 0, "near must be > 0, got ", near_plane);
+  STD_TORCH_CHECK(eps2d >= 0, "eps2d must be >= 0, got ", eps2d);
+  ProjectParams& p = in.params;
+  p.cameras = c;
+  p.count = n;
+  p.sh_coefficients = k;
+  p.means = floats(in.means);
+  p.quats = floats(in.quats);
+  p.log_scales = floats(in.log_scales);
+  p.opacity_logits = floats(in.opacity_logits);
+  p.sh = floats(in.sh);
+  p.viewmats = floats(in.viewmats);
+  p.Ks = floats(in.Ks);
+  p.width = static_cast<float>(width);
+  p.height = static_cast<float>(height);
+  p.near_plane = static_cast<float>(near_plane);
+  p.far_plane = static_cast<float>(far_plane);
+  p.eps2d = static_cast<float>(eps2d);
+  p.sh_degree = static_cast<int>(sh_degree);
+  p.camera_model = static_cast<int>(camera_model);
+  p.compensate = compensate;
+  return in;
+}
+
+using ProjectResult = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
+
+/// The op, by RUN(params, outputs, like), where `like` is a tensor on the device.
+template <auto RUN>
+ProjectResult project(Tensor means, Tensor quats, Tensor log_scales, Tensor opacity_logits, Tensor sh, Tensor viewmats,
+                      Tensor Ks, int64_t width, int64_t height, int64_t sh_degree, int64_t camera_model,
+                      double near_plane, double far_plane, double eps2d, bool compensate) {
+  const ProjectInputs in = checked_project_inputs(means, quats, log_scales, opacity_logits, sh, viewmats, Ks, width,
+                                                  height, sh_degree, camera_model, near_plane, far_plane, eps2d,
+                                                  compensate);
+  const int64_t c = in.params.cameras, n = in.params.count;
+  const Tensor means2d = empty(in.means, {c, n, 2}), depths = empty(in.means, {c, n});
+  const Tensor conics = empty(in.means, {c, n, 3}), opacities = empty(in.means, {c, n});
+  const Tensor extents = empty(in.means, {c, n, 2}), colours = empty(in.means, {c, n, sh_degree < 0 ? 0 : 3});
+  const ProjectOutputs out{mutable_floats(means2d),   mutable_floats(depths),  mutable_floats(conics),
+                           mutable_floats(opacities), mutable_floats(extents), mutable_floats(colours)};
+  RUN(in.params, out, in.means);
+  return {means2d, depths, conics, opacities, extents, colours};
+}
+
+/// The op, by RUN(params, cotangents, gradients, v_viewmats, like); v_viewmats is null if it is not wanted.
+template <auto RUN>
+ProjectResult project_backward(Tensor means, Tensor quats, Tensor log_scales, Tensor opacity_logits, Tensor sh,
+                               Tensor viewmats, Tensor Ks, int64_t width, int64_t height, int64_t sh_degree,
+                               int64_t camera_model, double near_plane, double far_plane, double eps2d,
+                               bool compensate, Tensor extents, Tensor colours, Tensor v_means2d, Tensor v_depths,
+                               Tensor v_conics, Tensor v_opacities, Tensor v_colours, bool needs_viewmats) {
+  const ProjectInputs in = checked_project_inputs(means, quats, log_scales, opacity_logits, sh, viewmats, Ks, width,
+                                                  height, sh_degree, camera_model, near_plane, far_plane, eps2d,
+                                                  compensate);
+  const int64_t c = in.params.cameras, n = in.params.count, channels = sh_degree < 0 ? 0 : 3;
+  extents = checked(extents, "extents", {c, n, 2});
+  colours = checked(colours, "colours", {c, n, channels});
+  v_means2d = checked(v_means2d, "v_means2d", {c, n, 2});
+  v_depths = checked(v_depths, "v_depths", {c, n});
+  v_conics = checked(v_conics, "v_conics", {c, n, 3});
+  v_opacities = checked(v_opacities, "v_opacities", {c, n});
+  v_colours = checked(v_colours, "v_colours", {c, n, channels});
+  const ProjectCotangents cotangents{floats(extents),  floats(colours),     floats(v_means2d), floats(v_depths),
+                                     floats(v_conics), floats(v_opacities), floats(v_colours)};
+  const Tensor v_means = empty(in.means, {n, 3}), v_quats = empty(in.means, {n, 4});
+  const Tensor v_log_scales = empty(in.means, {n, 3}), v_opacity_logits = empty(in.means, {n});
+  const Tensor v_sh = empty(in.means, {n, in.params.sh_coefficients, 3});
+  const ProjectGradients out{mutable_floats(v_means), mutable_floats(v_quats), mutable_floats(v_log_scales),
+                             mutable_floats(v_opacity_logits), mutable_floats(v_sh)};
+  const Tensor v_viewmats = needs_viewmats ? empty(in.means, {c, 4, 4}) : empty(in.means, {0});
+  RUN(in.params, cotangents, out, needs_viewmats ? mutable_floats(v_viewmats) : nullptr, in.means);
+  return {v_means, v_quats, v_log_scales, v_opacity_logits, v_sh, v_viewmats};
+}
+
+}  // namespace splat
