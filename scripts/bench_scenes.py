@@ -47,16 +47,62 @@ def data_folder() -> Path:
     return Path(folder)
 
 
+@dataclass(frozen=True)
+class Points:
+    """Points of a real capture, of which scenes are made.
+
+    Attributes:
+        name: of the capture.
+        positions, colors: [P, 3] float; colours in [0, 255].
+        viewmat: [4, 4] of one of its cameras.
+        K, width: [3, 3] of that camera, px, and the width of its image.
+    """
+
+    name: str
+    positions: np.ndarray
+    colors: np.ndarray
+    viewmat: np.ndarray
+    K: np.ndarray
+    width: int
+
+    def gaussians(self, count: int) -> Gaussians:
+        """`count` Gaussians at the points: the same each time."""
+        return _shaped(*_points(self.positions, self.colors, count))
+
+    def camera(self, width: int, height: int) -> Cameras:
+        """The capture's camera at another size."""
+        K = self.K * (width / self.width)
+        K[0, 2], K[1, 2], K[2, 2] = width / 2, height / 2, 1
+        viewmats, Ks = (torch.from_numpy(matrix[None]).float() for matrix in (self.viewmat, K))
+        return Cameras(viewmats, Ks, width, height)
+
+    def scene(self, count: int) -> str:
+        """What the scene of `count` Gaussians is called."""
+        return f"{self.name}-{_short(count)}"
+
+
+def garden_points(file: Path) -> Points:
+    """The points in gsplat's assets/test_garden.npz."""
+    capture = np.load(file)
+    matrices = capture["viewmats"][0], capture["Ks"][0]
+    return Points("garden", capture["means3d"], capture["colors"], *matrices, capture["width"])
+
+
+def sample_points() -> Points:
+    """The points of the bundled capture: few, but always there."""
+    from splat.datasets import open_scene
+
+    capture = open_scene(Path(__file__).resolve().parent.parent / "datasets" / "sample")
+    camera = capture.views[capture.train[0]].camera
+    matrices = camera.viewmats[0].numpy(), camera.Ks[0].numpy()
+    return Points("sample", capture.points.numpy(), capture.point_colors.numpy(), *matrices, camera.width)
+
+
 def garden(count: int, width: int, height: int) -> BenchScene:
     """`count` Gaussians at the points of a garden, seen by its first camera at another size."""
-    capture = np.load(data_folder() / "garden_points" / "garden.npz")
-    gaussians = _shaped(*_points(capture["means3d"], capture["colors"], count))
-    K = capture["Ks"][0] * (width / capture["width"])
-    K[0, 2], K[1, 2], K[2, 2] = width / 2, height / 2, 1
-    camera = Cameras(
-        torch.from_numpy(capture["viewmats"][:1]).float(), torch.from_numpy(K[None]).float(), width, height
-    )
-    return _with_target(f"garden-{_short(count)} {width}x{height}", gaussians, camera)
+    points = garden_points(data_folder() / "garden_points" / "garden.npz")
+    camera = points.camera(width, height)
+    return with_target(f"{points.scene(count)} {width}x{height}", points.gaussians(count), camera)
 
 
 def fox() -> BenchScene | None:
@@ -112,11 +158,12 @@ def _neighbour_distances(points: np.ndarray, neighbours: int) -> np.ndarray:
     return distances[:, 1:]
 
 
-def _with_target(name: str, gaussians: Gaussians, camera: Cameras) -> BenchScene:
+def with_target(name: str, gaussians: Gaussians, camera: Cameras) -> BenchScene:
     """The target is the render with noise, so that loss and gradients are those of a scene half trained."""
-    rendering = render(gaussians, camera)
+    with torch.no_grad():
+        rendering = render(gaussians, camera)
     noise = 0.1 * torch.randn(rendering.rgb.shape, generator=torch.Generator().manual_seed(0))
-    target = ((rendering.rgb + noise).clamp(0, 1) * 255).to(torch.uint8)
+    target = ((rendering.rgb + noise.to(rendering.rgb)).clamp(0, 1) * 255).to(torch.uint8)
     return BenchScene(name, gaussians, camera, target, int(rendering.visible.sum()))
 
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 #: Bytes of a Gaussian while it is drawn: what projection makes (48) and its gradients (40), sorting and offsets.
 RENDER_BYTES = 136
-#: Bytes of a Gaussian on one tile: ids and slots, sorting, what forward notes for backward (129), sums of gradients.
-INSTANCE_BYTES = 200
+#: Bytes of a Gaussian on one tile: ids and slots, sorting, what forward notes for backward (65), sums of gradients.
+INSTANCE_BYTES = 140
 #: Such instances: so many a Gaussian and so many a tile. Scenes half trained have fewer.
 INSTANCES_PER_GAUSSIAN, INSTANCES_PER_TILE, TILE_PIXELS = 2, 100, 256
-#: Bytes of a pixel: the image, its gradient, the photo and the loss's own.
-PIXEL_BYTES = 64
+#: Bytes of a pixel: the image, its gradient, the photo, the loss's own, and the last note of each tile.
+PIXEL_BYTES = 80
 #: Share of the free memory that is counted on: the allocator's blocks leave gaps.
 USABLE = 0.9
 
