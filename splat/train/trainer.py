@@ -16,6 +16,7 @@ from torch import Tensor
 from splat.errors import SplatError
 from splat.evaluate.metrics import evaluate_views
 from splat.gaussians import Gaussians
+from splat.morton import morton_order
 from splat.native import pick_device
 from splat.ops.photometric import photometric_loss
 from splat.render import render
@@ -41,6 +42,8 @@ PAUSE_POLL = 0.05
 #: Photos that are decoded ahead of their step.
 PREFETCH = 3
 BLACK = (0.0, 0.0, 0.0)
+#: Steps between two sortings of the Gaussians in space, by which a step at a million takes a quarter less time.
+REORDER_EVERY = 1000
 #: When the GPU's memory is used up, this share of the Gaussians stays, and a step is tried so many times in all.
 KEPT_SHARE, ATTEMPTS = 0.9, 3
 
@@ -78,6 +81,7 @@ class Trainer:
         self.order = ViewOrder(list(scene.train), self.generator)
         capped = dataclasses.replace(config, max_gaussians=plan.max_gaussians)
         initial = initial_gaussians(scene, capped, self.generator).to(self.device)
+        initial = initial.select(morton_order(initial.means))
         self.representation: Representation = Plain(initial)
         self.optimizer = Adam(self.representation.parameters)
         self.strategy = make_strategy(capped, scene.extent, len(initial), self.device)
@@ -154,6 +158,7 @@ class Trainer:
                     with self.lock:
                         report = self._within_memory(self._take_step)
                         self._within_memory(self._adapt)
+                        self._within_memory(self._reorder)
                     self.seconds += time.perf_counter() - started
                     self._tell("on_step", dataclasses.replace(report, gaussians=self.count, seconds=self.seconds))
                     if self._evaluates():
@@ -211,8 +216,7 @@ class Trainer:
         """Removes the least opaque Gaussians and lowers the cap to the number of the others."""
         count, logits = self.count, self.gaussians().opacity_logits
         cap = max(1, int(KEPT_SHARE * count))
-        edit = Edit(keep=most_opaque(logits, cap))
-        apply_edit(edit, self.representation.parameters, self.optimizer.moments, self.strategy.statistics)
+        self._apply(Edit(keep=most_opaque(logits, cap)))
         self.strategy.max_gaussians = cap
         warnings.warn(
             f"the GPU's memory does not suffice for {count:,} Gaussians (step {self.step + 1}): the {count - cap:,} "
@@ -263,8 +267,14 @@ class Trainer:
 
     def _adapt(self) -> None:
         edit = self.strategy.adapt(self.gaussians(), self.step, self.generator)
-        if edit is None:
-            return
+        if edit is not None:
+            self._apply(edit)
+
+    def _reorder(self) -> None:
+        if self.step % REORDER_EVERY == 0:
+            self._apply(Edit(keep=morton_order(self.gaussians().means)))
+
+    def _apply(self, edit: Edit) -> None:
         apply_edit(edit, self.representation.parameters, self.optimizer.moments, self.strategy.statistics)
         if self.count == 0:
             raise SplatError(

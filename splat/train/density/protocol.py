@@ -32,7 +32,7 @@ class Edit:
 
     Attributes:
         reset: parameters to overwrite first, so that what is kept or cloned has the new values.
-        keep: [N] bool, which Gaussians stay, in their order; all of them if None.
+        keep: which Gaussians stay: [N] bool, in the order they are in, or [K] int64, in that order; all if None.
         clone: [M] indices of Gaussians that are appended once more, with fresh optimiser state.
         new: parameters [L, ...] of Gaussians that are appended after these, by name.
         forget: whether the statistics of all Gaussians start again from zero.
@@ -112,4 +112,6 @@ def apply_edit(
 
 
 def _kept_count(edit: Edit, count: int) -> int:
-    return count if edit.keep is None else int(edit.keep.count_nonzero())
+    if edit.keep is None:
+        return count
+    return int(edit.keep.count_nonzero()) if edit.keep.dtype == torch.bool else len(edit.keep)
