@@ -25,7 +25,6 @@ constexpr int64_t kPad = 16;                     // vectors may overhang; also k
 constexpr int64_t kRows = 4;
 constexpr int64_t kRing = 16;                    // a power of two, at least kRows + 2 kSsimRadius
 constexpr int kMoments = 4, kMaps = 3;
-constexpr float kPerByte = 1.0f / 255.0f;
 
 struct Workspace {
   float rendered[kWide + kPad], target[kWide + kPad], mask[kWide + kPad];
@@ -91,9 +90,6 @@ void prefetch_row(const Strip& strip, int64_t row) {
   for (int64_t i = 0; p.target_bytes && i < strip.width; i += kLine) prefetch(p.target_bytes + base + i);
 }
 
-/// Weight of the row or pixel at a distance from the window's centre.
-SPLAT_HD V window(int distance) { return V(kSsimWindow[distance < 0 ? -distance : distance]); }
-
 /// out[i] = sum over taps of window * line[i + kReach + 3 tap], for N lines at once: independent sums keep the
 /// multipliers busy.
 template <int N>
@@ -105,7 +101,7 @@ SPLAT_HD void blur_rows(const float* const (&lines)[N], float* const (&out)[N], 
     for (int tap = -kSsimRadius; tap <= kSsimRadius; ++tap) {
 #pragma GCC unroll 4
       for (int n = 0; n < N; ++n) {
-        sums[n] = fma(window(tap), V::load(lines[n] + i + kReach + kChannels * tap), sums[n]);
+        sums[n] = fma(V(ssim_window(tap)), V::load(lines[n] + i + kReach + kChannels * tap), sums[n]);
       }
     }
     for (int n = 0; n < N; ++n) sums[n].store(out[n] + i);
@@ -120,7 +116,7 @@ SPLAT_HD void blur_columns(const float* const (&rows)[kRows + 2 * kSsimRadius], 
     const V value = V::load(rows[j] + i);
 #pragma GCC unroll 4
     for (int k = 0; k < kRows; ++k) {
-      if (j >= k && j <= k + 2 * kSsimRadius) sums[k] = fma(window(j - k - kSsimRadius), value, sums[k]);
+      if (j >= k && j <= k + 2 * kSsimRadius) sums[k] = fma(V(ssim_window(j - k - kSsimRadius)), value, sums[k]);
     }
   }
 }

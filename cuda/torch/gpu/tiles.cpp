@@ -1,7 +1,7 @@
 // splat::tiles on the GPU: sorted once by depth, then, as instances, stably by tile.
 //
-// Memory beyond the results, in bytes: 8 a Gaussian, 20 one that touches a tile, 24 an instance. The sorts take 8 of the
-// 20 and of the 24.
+// Memory beyond the results, in bytes: 8 a Gaussian, 20 one that touches a tile, 24 an instance. Of the 20 and of the
+// 24 the sorts take 8.
 #include "torch/tiles.h"
 
 #include <bit>

@@ -10,14 +10,19 @@
 namespace splat {
 
 constexpr int kSsimRadius = 5;  // the window is (2 kSsimRadius + 1)^2 pixels, separable
-// exp(-k^2 / (2 1.5^2)), scaled so that the eleven weights sum to one; from the centre outwards.
-constexpr float kSsimWindow[kSsimRadius + 1] = {0.266011725f,  0.213005538f,   0.10936069f,
-                                                0.0360007721f, 0.00759875814f, 0.00102838008f};
 constexpr float kSsimC1 = 0.01f * 0.01f, kSsimC2 = 0.03f * 0.03f;  // for colours in [0, 1]
 
 }  // namespace splat
 
 SPLAT_BEGIN
+
+/// The window's weight at a distance of up to kSsimRadius: exp(-distance^2 / (2 1.5^2)), scaled so that all eleven sum
+/// to one. A function, since device code knows no array of the host's.
+SPLAT_HD constexpr float ssim_window(int distance) {
+  const float weights[kSsimRadius + 1] = {0.266011725f,  0.213005538f,   0.10936069f,
+                                          0.0360007721f, 0.00759875814f, 0.00102838008f};
+  return weights[distance < 0 ? -distance : distance];
+}
 
 /// The window's means of s = a + b, of d = a - b, and of their squares.
 template <class T>

@@ -8,8 +8,8 @@
 
 namespace splat {
 
-/// The tiles of one Gaussian: those of a box, `across` wide, whose bits are set, row by row. A box of more than 64 tiles
-/// is tested again whenever it is walked through.
+/// The tiles of one Gaussian: those of a box, `across` wide, whose bits are set, row by row. A box of more than 64
+/// tiles is tested again whenever it is walked through.
 struct Footprint {
   uint64_t hits = 0;
   int32_t first_tile = 0;  // the box's upper left one, numbered over all cameras
