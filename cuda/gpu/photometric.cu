@@ -1,8 +1,8 @@
 // L1 and SSIM of two images, and the gradient, on the GPU.
 //
-// A block makes a part of an image, kColumns floats wide, and goes down its rows: a thread has a column. A row is blurred
-// along itself in shared memory; down the columns each thread keeps the sums of the rows to come in registers, so that
-// what lies above is neither kept nor read again. The gradient is a second such pass, over three maps.
+// A block makes a part of an image, kColumns floats wide, and goes down its rows: a thread has a column. A row is
+// blurred along itself in shared memory; down the columns each thread keeps the sums of the rows to come in registers,
+// so that what lies above is neither kept nor read again. The gradient is a second such pass, over three maps.
 // What lies outside the image is zero. Sums have a fixed order: rows, warps, blocks.
 #include "gpu/device.h"
 #include "gpu/warp.cuh"

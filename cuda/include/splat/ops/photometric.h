@@ -51,8 +51,8 @@ struct PhotometricSums {
 /// Blocks into which the GPU's kernel cuts an image.
 int64_t photometric_blocks(const PhotometricImages&);
 
-/// Adds up SSIM and L1. Where maps [3, C, height, row] is not null, it receives SSIM's derivatives by the window's means
-/// of a, of a^2 and of a b, from which the gradient is made.
+/// Adds up SSIM and L1. Where maps [3, C, height, row] is not null, it receives SSIM's derivatives by the window's
+/// means of a, of a^2 and of a b, from which the gradient is made.
 /// @param sums  [C, blocks]
 void similarity_on_gpu(const PhotometricImages&, float* maps, PhotometricSums* sums, Stream);
 
