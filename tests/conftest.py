@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import backends
 import pytest
 from hypothesis import settings
 
@@ -31,6 +35,49 @@ def unavailable(tool: str, why: str) -> None:
     if tool in os.environ.get("SPLAT_REQUIRE", "").split(","):
         pytest.fail(f"SPLAT_REQUIRE names {tool}, but {why}")
     pytest.skip(why)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow_on_host") and "cuda-on-host" in item.name:
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" in metafunc.fixturenames:
+        named = metafunc.definition.get_closest_marker("backends")
+        metafunc.parametrize("backend", named.args if named else backends.BACKENDS, indirect=True)
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Has the test run once for each of `backends.BACKENDS`, or for those that its mark `backends` names."""
+    from splat import native
+
+    if request.param == "cuda":
+        if problem := native.describe().cuda.problem:
+            unavailable("gpu", f"no CUDA kernels run here: {problem}")
+        yield request.param
+        return
+    if request.param == "cuda-on-host" and sys.platform != "linux":
+        pytest.skip("CUDA's kernels are built for the CPU on Linux only")
+    if request.param == "cuda-on-host" and not backends.ON_HOST.exists():
+        pytest.fail(f"{backends.ON_HOST} is missing: run `make on-host`")
+    with backends.uninitialised_memory_is_nan(), contextlib.ExitStack() as stack:
+        if request.param == "cuda-on-host":
+            stack.enter_context(backends.cuda_on_host())
+        yield request.param
+
+
+@pytest.fixture
+def on_backend(backend: str) -> Iterator[None]:
+    """`backend`, with tensors made on its device."""
+    import torch
+
+    torch.set_default_device("cuda" if backend == "cuda" else "cpu")
+    yield
+    torch.set_default_device(None)
 
 
 @pytest.fixture(scope="session")

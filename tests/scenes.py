@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields
 
 import torch
+from backends import rand
 from torch import Tensor
 
 from splat.ops.tiles import TileLists, tiles
@@ -76,7 +77,7 @@ def random_flat(
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(*shape, generator=generator)
+        return low + (high - low) * rand(*shape, generator=generator)
 
     return flat(
         uniform(-10, 10, cameras, count, 2) + torch.tensor([width, height]) * uniform(0, 1, cameras, count, 2),

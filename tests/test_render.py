@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from backends import rand, randn
 from golden_scenes import GOLDEN, golden_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,7 +29,9 @@ WIDTH, HEIGHT = 45, 38
 IMAGE, GRADIENT = 1e-5, 1e-4
 #: An 8-bit PNG is off by half a level; the rest is rounding at a threshold.
 GOLDEN_LEVELS = 1
-BACKGROUND = torch.tensor([0.2, 0.5, 0.9])
+BACKGROUND = (0.2, 0.5, 0.9)
+
+pytestmark = pytest.mark.usefixtures("on_backend")
 
 
 def world(count: int, seed: int = 0, degree: int = 2) -> Gaussians:
@@ -36,14 +39,14 @@ def world(count: int, seed: int = 0, degree: int = 2) -> Gaussians:
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(*shape, generator=generator)
+        return low + (high - low) * rand(*shape, generator=generator)
 
     return Gaussians(
         means=uniform(-1, 1, count, 3),
-        quats=torch.randn(count, 4, generator=generator),
+        quats=randn(count, 4, generator=generator),
         log_scales=uniform(-3, -1.2, count, 3),
         opacity_logits=uniform(-2, 2, count),
-        sh=0.4 * torch.randn(count, (degree + 1) ** 2, 3, generator=generator),
+        sh=0.4 * randn(count, (degree + 1) ** 2, 3, generator=generator),
     )
 
 
@@ -57,7 +60,7 @@ def views(model: str = "pinhole") -> Cameras:
 
 
 def leaves_of(gaussians: Gaussians, cameras: Cameras, dtype: torch.dtype) -> list[Tensor]:
-    tensors = [*gaussians.parameters().values(), cameras.viewmats, BACKGROUND]
+    tensors = [*gaussians.parameters().values(), cameras.viewmats, torch.tensor(BACKGROUND)]
     return [tensor.detach().to(dtype).clone().requires_grad_() for tensor in tensors]
 
 
@@ -114,8 +117,8 @@ def test_image_depth_alpha_and_gradients_agree_with_the_reference(model, mode):
     assert (a.accumulated_depth - image[..., 3]).abs()[smooth].max() <= 4 * IMAGE  # depths are around 3
 
     generator = torch.Generator().manual_seed(4)
-    v_image = torch.randn(image.shape, generator=generator) * smooth[..., None]
-    v_alpha = torch.randn(t.shape, generator=generator) * smooth
+    v_image = randn(*image.shape, generator=generator) * smooth[..., None]
+    v_alpha = randn(*t.shape, generator=generator) * smooth
     found = torch.autograd.grad(
         [a.rgb, a.accumulated_depth, a.alpha], single, [v_image[..., :3], v_image[..., 3], v_alpha]
     )
@@ -140,7 +143,7 @@ def test_median_depth_is_the_depth_of_a_gaussian_in_sight():
 
 def test_features_take_the_place_of_colours():
     cameras, gaussians = views(), world(50)
-    features = torch.rand(50, 6, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    features = rand(50, 6, generator=torch.Generator().manual_seed(1)).requires_grad_()
     background = torch.rand(2, 6)
     rendering = render(gaussians, cameras, features=features, background=background)
     assert rendering.rgb.shape == (2, HEIGHT, WIDTH, 6)
@@ -222,6 +225,7 @@ def test_moving_scene_and_cameras_together_changes_nothing():
     assert off.float().mean() < 0.01 and (a - b).abs().max() < 0.02
 
 
+@pytest.mark.backends("cpu")
 def test_same_bits_for_any_number_of_threads():
     before = torch.get_num_threads()
     results = []
@@ -247,6 +251,7 @@ torch.save([rendering.rgb, rendering.alpha, *gradients], sys.argv[2])
 
 
 @pytest.mark.slow
+@pytest.mark.backends("cpu")
 def test_instruction_sets_agree(tmp_path):
     """Each level in a process of its own; one that this CPU can't run is left out, baseline always runs."""
     best = native.describe().isa
@@ -291,8 +296,9 @@ def test_degenerate_gaussians_leave_image_and_gradients_finite():
 
 
 def test_an_empty_scene_shows_the_background():
-    rendering = render(world(0), views(), background=BACKGROUND, depth=True)
-    assert torch.equal(rendering.rgb, BACKGROUND.expand(2, HEIGHT, WIDTH, 3))
+    background = torch.tensor(BACKGROUND)
+    rendering = render(world(0), views(), background=background, depth=True)
+    assert torch.equal(rendering.rgb, background.expand(2, HEIGHT, WIDTH, 3))
     assert rendering.median_depth is not None and rendering.expected_depth is not None
     assert not rendering.alpha.any() and not rendering.median_depth.any() and not rendering.expected_depth.any()
 
@@ -308,10 +314,10 @@ def test_wrong_arguments_are_named():
     ("name", "settings"),
     [
         ("viewmats", {"cameras": views().to("meta")}),
-        ("background", {"background": BACKGROUND.to("meta")}),
+        ("background", {"background": torch.zeros(3, device="meta")}),
         ("features", {"features": torch.zeros(3, 5, device="meta")}),
     ],
 )
 def test_a_mix_of_devices_is_named(name, settings):
-    with pytest.raises(ValueError, match=f"{name} must be on cpu like means"):
+    with pytest.raises(ValueError, match=rf"{name} must be on (cpu|cuda:\d) like means"):
         render(world(3), **{"cameras": views(), **settings})

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from backends import randn
 from torch import Tensor
 
 from splat.cameras import CAMERA_MODELS, CameraModel
@@ -71,7 +72,7 @@ def random_world(
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator)
+        return randn(*shape, generator=generator)
 
     viewmats, Ks = cameras(views, width, height, model)
     return World(
@@ -97,7 +98,7 @@ def four_gaussians(model: CameraModel = "pinhole") -> World:
         log_scales=torch.tensor([[0.05, 0.1, 0.02], [0.2, 0.05, 0.1], [0.1, 0.1, 0.15], [0.3, 0.08, 0.1]]).log(),
         opacity_logits=torch.tensor([0.5, 2.0, -0.5, 1.0]),
         # Bright enough that no channel is near the clamp at 0.
-        sh=0.1 * torch.randn(4, 25, 3, generator=torch.Generator().manual_seed(1)) + 0.3 * torch.eye(25)[0, :, None],
+        sh=0.1 * randn(4, 25, 3, generator=torch.Generator().manual_seed(1)) + 0.3 * torch.eye(25)[0, :, None],
         viewmats=viewmats,
         Ks=Ks,
         width=64,

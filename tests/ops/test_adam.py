@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from backends import rand, randn
 from torch import Tensor
 
 from splat.ops.adam import adam
@@ -18,10 +19,10 @@ RATES = [0.1, 0.2, 0.3, [0.5] * 3 + [0.02] * 45, 0.01, 0.1, 0.7, 0.1]
 def state(seed: int = 0) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
     """Parameters, gradients as tiny as a mean over pixels makes them, and moments of the same scale."""
     generator = torch.Generator().manual_seed(seed)
-    params = [torch.randn(shape, generator=generator) for shape in SHAPES]
-    grads = [1e-6 * torch.randn(shape, generator=generator) for shape in SHAPES]
-    exp_avgs = [1e-6 * torch.randn(shape, generator=generator) for shape in SHAPES]
-    exp_avg_sqs = [1e-12 * torch.rand(shape, generator=generator) for shape in SHAPES]
+    params = [randn(*shape, generator=generator) for shape in SHAPES]
+    grads = [1e-6 * randn(*shape, generator=generator) for shape in SHAPES]
+    exp_avgs = [1e-6 * randn(*shape, generator=generator) for shape in SHAPES]
+    exp_avg_sqs = [1e-12 * rand(*shape, generator=generator) for shape in SHAPES]
     return params, grads, exp_avgs, exp_avg_sqs
 
 
@@ -52,14 +53,14 @@ def test_one_step_agrees_with_the_reference_in_float64(step):
 def test_fifty_steps_agree_with_torch():
     rates = [1e-2, 1e-3]
     generator = torch.Generator().manual_seed(0)
-    params = [torch.randn(100, 3, generator=generator), torch.randn(77, generator=generator)]
+    params = [randn(100, 3, generator=generator), randn(77, generator=generator)]
     theirs = [param.double().requires_grad_() for param in params]
     optimizer = torch.optim.Adam(
         [{"params": [param], "lr": rate} for param, rate in zip(theirs, rates, strict=True)], eps=1e-15
     )
     exp_avgs, exp_avg_sqs = [torch.zeros_like(p) for p in params], [torch.zeros_like(p) for p in params]
     for step in range(1, 51):
-        grads = [1e-5 * torch.randn(param.shape, generator=generator) for param in params]
+        grads = [1e-5 * randn(*param.shape, generator=generator) for param in params]
         for param, grad in zip(theirs, grads, strict=True):
             param.grad = grad.double()
         optimizer.step()

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from backends import rand
 from torch import Tensor
 
 from splat.ops.photometric import photometric_loss
@@ -23,8 +24,8 @@ LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-6, 1e-5
 def pictures(size: tuple[int, int, int], kind: str) -> tuple[Tensor, Tensor]:
     """A rendered batch and its target: noise, or smooth pictures that nearly agree and leave [0, 1] here and there."""
     generator = torch.Generator().manual_seed(sum(size))
-    rendered = torch.rand(*size, 3, generator=generator)
-    target = torch.rand(*size, 3, generator=generator)
+    rendered = rand(*size, 3, generator=generator)
+    target = rand(*size, 3, generator=generator)
     if kind == "similar":
         rows = torch.linspace(0, 3, size[1])[:, None, None]
         columns = torch.linspace(0, 5, size[2])[:, None]
@@ -34,7 +35,7 @@ def pictures(size: tuple[int, int, int], kind: str) -> tuple[Tensor, Tensor]:
 
 
 def random_mask(size: tuple[int, int, int]) -> Tensor:
-    return torch.rand(*size, generator=torch.Generator().manual_seed(1)) > 0.3
+    return rand(*size, generator=torch.Generator().manual_seed(1)) > 0.3
 
 
 def gradient_of(loss_of, rendered: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,6 +84,7 @@ def test_ssim_agrees_with_the_reference(size):
     torch.testing.assert_close(ssim(a, b).double(), reference.ssim(a.double(), b.double()), rtol=0, atol=LOSS_TOLERANCE)
 
 
+@pytest.mark.backends("cpu")
 def test_the_reference_is_the_textbook_formula():
     """One pixel in the middle of an 11 x 11 image sees exactly the window: written out without convolutions."""
     a, b = (image[0, ..., 0].double() for image in pictures((1, 11, 11), "noise"))
@@ -104,6 +106,7 @@ def test_the_reference_is_the_textbook_formula():
 # Gradients
 
 
+@pytest.mark.backends("cpu")
 def test_reference_gradient_by_finite_differences():
     rendered, target = (image.double() for image in pictures((1, 6, 5), "noise"))
     mask = random_mask((1, 6, 5))
@@ -198,6 +201,7 @@ def test_views_of_a_batch_are_independent():
     assert torch.equal(ssim(a, b), singly)
 
 
+@pytest.mark.backends("cpu")
 @pytest.mark.parametrize("size", [(1, 150, 200), (3, 37, 161)])
 def test_the_same_bits_for_any_number_of_threads(size):
     rendered, target = pictures(size, "similar")
@@ -228,6 +232,7 @@ torch.save((loss.detach(), rendered.grad), {path!r})
 
 
 @pytest.mark.slow
+@pytest.mark.backends("cpu")
 def test_instruction_sets_agree(tmp_path):
     results = {}
     for isa in ("baseline", "avx2", "avx512"):
