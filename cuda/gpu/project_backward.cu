@@ -143,7 +143,9 @@ __global__ void __launch_bounds__(kAdders* kPoseSums) add_poses(const float* sum
   const int64_t c = blockIdx.x, cameras = gridDim.x;
   const int adder = threadIdx.x / kPoseSums, place = threadIdx.x % kPoseSums;
   double total = 0.0;
-  for (int64_t block = adder; block < blocks; block += kAdders) total += sums[(block * cameras + c) * kPoseSums + place];
+  for (int64_t block = adder; block < blocks; block += kAdders) {
+    total += sums[(block * cameras + c) * kPoseSums + place];
+  }
   totals.of_adder[adder][place] = total;
   __syncthreads();
   if (threadIdx.x >= 16) return;

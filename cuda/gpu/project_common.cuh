@@ -1,5 +1,5 @@
-// What both directions of the projection share on the GPU: Gaussians in registers, and kernels made for one camera model
-// and one degree of SH, so that nothing is indexed at run time.
+// What both directions of the projection share on the GPU: Gaussians in registers, and kernels made for one camera
+// model and one degree of SH, so that no array is indexed at run time.
 #pragma once
 
 #include <type_traits>

@@ -1,7 +1,7 @@
 // Projection on the GPU, forward: one thread for each (camera, Gaussian) pair.
 //
-// Bound by memory, and most of that are SH coefficients: a warp reads those of its visible Gaussians together, and those
-// of the others never.
+// Bound by memory, and most of that are SH coefficients: a warp reads those of its visible Gaussians together, and
+// those of the others never.
 #include "gpu/project_common.cuh"
 
 SPLAT_BEGIN
@@ -9,7 +9,8 @@ namespace {
 
 /// 0.5 + sum of Y_k c_k.
 template <int DEGREE>
-__device__ __forceinline__ Vec3<float> colour(const Camera& camera, Vec3<float> mean, const WarpRecords<kShWidth<DEGREE>>& sh) {
+__device__ __forceinline__ Vec3<float> colour(const Camera& camera, Vec3<float> mean,
+                                              const WarpRecords<kShWidth<DEGREE>>& sh) {
   float Y[kShCount<DEGREE>], c[kShWidth<DEGREE>], inverse_length;
   sh_basis(sh_direction(mean + camera.minus_centre, inverse_length), DEGREE, Y);
   sh.get(c);

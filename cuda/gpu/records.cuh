@@ -1,5 +1,5 @@
-// Records of a few floats, one a thread, between global memory and a warp. Threads that read or write a long record each
-// touch as many lines of memory as they are; through shared memory the warp moves whole lines.
+// Records of a few floats, one a thread, between global memory and a warp. Threads that read or write a long record
+// each touch as many lines of memory as they are; through shared memory the warp moves whole lines.
 #pragma once
 
 #include "gpu/device.h"

@@ -1,4 +1,5 @@
-// splat::project and splat::project_backward, but for running the kernels: checks and results, the same for every device.
+// splat::project and splat::project_backward, but for running the kernels: checks and results, the same for every
+// device.
 #pragma once
 
 #include <tuple>

@@ -54,8 +54,9 @@ struct ProjectGradients {
   float* v_sh = nullptr;              // [N, K, 3]
 };
 
-/// Gaussians of one call of a kernel, at most: small enough for their gradients to stay in the first cache, and the unit
-/// in which the viewmats' gradient is summed, hence the same for any number of threads.
+/// Gaussians of one call of a kernel on the CPU, at most: small enough for their gradients to stay in the first cache.
+/// Those of one block of threads on the GPU. And on both the unit in which the viewmats' gradient is summed, hence the
+/// same for any number of threads.
 constexpr int64_t kProjectBlock = 128;
 
 /// Length of one camera's pose sums: dL/dR by rows, then dL/dt.
