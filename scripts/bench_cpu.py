@@ -71,7 +71,7 @@ class Requirement:
 
 
 class Benchmark:
-    """Collects the results of all scenes, on one and on two threads."""
+    """Collects the results of all scenes, for each number of threads. Goals are stated for one and for two."""
 
     def __init__(self, ceilings: dict[int, Ceilings], budget: Budget) -> None:
         self.ceilings = ceilings
@@ -216,6 +216,7 @@ def main() -> None:
     choices = [*GARDENS, FOX, LARGE]
     parser.add_argument("--scene", action="append", choices=choices, metavar="NAME", help=f"only: {', '.join(choices)}")
     parser.add_argument("--seconds", type=float, default=0.8, help="to spend on each measurement (%(default)s)")
+    parser.add_argument("--threads", type=_counts, default=[1, 2], metavar="N,N", help="numbers of threads (1,2)")
     parser.add_argument(
         "--cpu-time",
         action="store_true",
@@ -231,7 +232,9 @@ def main() -> None:
     print(f"{cores} cores, {isa}, torch {torch.__version__}, load {load:.1f} before the start", file=sys.stderr)
     if load > 0.5 * cores:
         print("Other programs are running: without --cpu-time the figures will be too high.", file=sys.stderr)
-    benchmark = Benchmark(measure_ceilings(isa, [1, 2], options.cpu_time), Budget(options.seconds, options.cpu_time))
+    benchmark = Benchmark(
+        measure_ceilings(isa, options.threads, options.cpu_time), Budget(options.seconds, options.cpu_time)
+    )
     if benchmark.gsplat is None:
         print(
             "gsplat is not installed, so its times are the stated ones, scaled: "
@@ -253,6 +256,13 @@ def main() -> None:
     print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)
     if options.json:
         _write_json(options.json, benchmark, isa, options.cpu_time)
+
+
+def _counts(text: str) -> list[int]:
+    counts = [int(word) for word in text.split(",")]
+    if min(counts) < 1:
+        raise ValueError
+    return counts
 
 
 def _write_json(path: Path, benchmark: Benchmark, isa: str, cpu_time: bool) -> None:

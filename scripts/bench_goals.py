@@ -74,6 +74,8 @@ def scaled(milliseconds: float | None, stage: str, ours: Ceilings, threads: int)
     """A stated time, on this machine: times the geometric mean of stated over own ceilings that bound the stage."""
     if milliseconds is None:
         return None
+    if threads not in STATED:
+        return None
     stated, names = STATED[threads], BOUND_BY.get(stage, EVERYTHING)
     ratios = [getattr(stated, name) / getattr(ours, name) for name in names]
     return milliseconds * math.prod(ratios) ** (1 / len(ratios))
@@ -112,7 +114,7 @@ def goals(
         return Goals(floor / 0.5, floor / 0.75)
     if stage == "blend backward":
         return Goals(2.2 * times["blend"], 1.7 * times["blend"])
-    if stage == "loss":
+    if stage == "loss" and threads in LOSS:
         return here(*(time * pixels / LOSS_PIXELS for time in LOSS[threads]))
     if stage == "adam":
         floor = ADAM_BYTES * count / ours.triad_gbs * 1e-6

@@ -102,7 +102,13 @@ def theirs(leaves: list[Tensor], cameras: Cameras, mode: str) -> tuple[Tensor, T
 
 
 @pytest.mark.parametrize(
-    "model, mode", [("pinhole", "classic"), ("pinhole", "antialiased"), ("ortho", "mip"), ("fisheye", "classic")]
+    "model, mode",
+    [
+        ("pinhole", "classic"),
+        pytest.param("pinhole", "antialiased", marks=pytest.mark.slow_on_host),
+        pytest.param("ortho", "mip", marks=pytest.mark.slow_on_host),
+        pytest.param("fisheye", "classic", marks=pytest.mark.slow_on_host),
+    ],
 )
 def test_image_depth_alpha_and_gradients_agree_with_the_reference(model, mode):
     cameras, gaussians = views(model), world(120)
