@@ -109,7 +109,7 @@ def test_published_pixel_and_gradients():
 # Parity with the reference
 
 SCENES = [
-    {"count": 200, "width": 64, "height": 48},
+    pytest.param({"count": 200, "width": 64, "height": 48}, marks=pytest.mark.slow_on_host),
     {"count": 100, "cameras": 2, "channels": 4},
     {"count": 80, "channels": 1, "width": 33, "height": 17},
     {"count": 120, "channels": 7},
@@ -247,6 +247,7 @@ def test_same_bits_for_any_number_of_threads():
 
 @given(st.randoms(use_true_random=False), st.integers(1, 40))
 @settings(max_examples=20)
+@pytest.mark.slow_on_host
 def test_the_order_of_the_gaussians_does_not_matter(random, count):
     scene = random_flat(count, seed=random.randrange(10**6))
     permutation = torch.tensor(random.sample(range(count), count))

@@ -17,6 +17,7 @@ from splat.reference import ssim as reference
 
 #: [C, H, W]: smaller than the window, odd, several strips of columns (over 160 px), a last strip of one pixel.
 SIZES = [(1, 1, 1), (2, 11, 7), (1, 17, 33), (1, 3, 200), (2, 37, 161), (1, 70, 480)]
+SOME_SLOW = [*SIZES[:4], *(pytest.param(size, marks=pytest.mark.slow_on_host) for size in SIZES[4:])]
 #: Rounding of the blurred moments; C2 = 9e-4 in the denominator magnifies it.
 LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-6, 1e-5
 
@@ -49,7 +50,7 @@ def gradient_of(loss_of, rendered: Tensor) -> tuple[Tensor, Tensor]:
 # Parity
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SOME_SLOW)
 @pytest.mark.parametrize("kind", ["noise", "similar"])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("as_bytes", [False, True])
@@ -78,7 +79,7 @@ def test_weights(weight):
     assert (gradient - exact_gradient).norm() <= GRADIENT_TOLERANCE * exact_gradient.norm()
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SOME_SLOW)
 def test_ssim_agrees_with_the_reference(size):
     a, b = pictures(size, "similar")
     torch.testing.assert_close(ssim(a, b).double(), reference.ssim(a.double(), b.double()), rtol=0, atol=LOSS_TOLERANCE)
@@ -142,6 +143,7 @@ def test_no_gradient_is_made_where_none_is_wanted():
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("as_bytes", [False, True])
 @pytest.mark.parametrize("needs_gradient", [False, True])
+@pytest.mark.slow_on_host
 def test_opcheck(masked, as_bytes, needs_gradient):
     size = (2, 13, 9)
     rendered, target = pictures(size, "noise")

@@ -56,6 +56,14 @@ def test_it_learns_what_the_photos_show_and_densifies(scene: Scene) -> None:
     assert trainer.count > 1.5 * count
 
 
+def test_a_few_steps_on_each_backend(scene: Scene, backend: str) -> None:
+    config = dataclasses.replace(SHORT, iterations=20, device="cuda" if backend == "cuda" else "cpu")
+    trainer = Trainer(scene, config)
+    before = trainer.evaluate().psnr
+    assert trainer.run() == "done"
+    assert trainer.evaluate().psnr > before + 0.5
+
+
 def test_listeners_hear_everything_in_order(scene: Scene) -> None:
     recorder = Recorder()
     config = dataclasses.replace(SHORT, iterations=4, save=SaveConfig(eval_every=2, log_every=3))
