@@ -16,10 +16,12 @@ EDITABLE := $(VENV)/.editable
 # Idle OpenMP threads spin by default and take the core from the one that works.
 export OMP_WAIT_POLICY ?= passive
 
+# A wheel is for every GPU (setup.py's list), unless somebody names some.
+WHEEL_CUDA_ARCHS := $(SPLAT_CUDA_ARCHS)
 # Which GPUs `make native` compiles the CUDA kernels for; others get theirs from PTX when they are first used.
 export SPLAT_CUDA_ARCHS ?= 75 90
 
-.PHONY: help venv native on-host demo test check format clean
+.PHONY: help venv native on-host demo test check wheel format clean
 
 help:
 	@echo 'make demo    environment, native build, trains the bundled capture and opens the viewer (about 5 minutes)'
@@ -27,6 +29,7 @@ help:
 	@echo 'make check   lint, format, types and the fast tests'
 	@echo 'make native  builds the CPU library (and the CUDA library where nvcc is found)'
 	@echo 'make venv    the environment alone, in $(VENV); TORCH=cpu takes the small CPU-only torch'
+	@echo 'make wheel   one wheel with all native libraries, in dist/ (with nvcc: for every GPU, several minutes)'
 	@echo 'make format  formats the Python files'
 	@echo 'make clean   removes what was built, not $(VENV)'
 
@@ -80,6 +83,20 @@ check: $(INSTALLED_DEV) $(EDITABLE) native on-host
 test: $(INSTALLED_DEV) $(EDITABLE) native on-host
 	@echo '==> every test'
 	@$(BIN)/pytest -q -m ""
+
+# build/ is made anew but for the objects, so that no file of long ago gets into the wheel. auditwheel finds the oldest
+# Linux that the libraries run on and tags the wheel so; torch's own libraries stay torch's.
+wheel: $(INSTALLED_DEV)
+	@echo '==> wheel'
+	@rm -rf build/wheel && mkdir -p dist
+	@SPLAT_CUDA_ARCHS='$(WHEEL_CUDA_ARCHS)' $(BIN)/python setup.py --quiet build --build-base build/wheel/build \
+	  bdist_wheel --bdist-dir build/wheel/files --dist-dir build/wheel
+ifeq ($(shell uname -s),Linux)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --exclude 'libtorch*' --wheel-dir dist build/wheel/*.whl
+else
+	@cp build/wheel/*.whl dist/
+endif
+	@ls dist/*.whl
 
 format: $(INSTALLED_DEV)
 	@$(BIN)/ruff check --fix .

@@ -112,7 +112,7 @@ def cuda_home(compiler: Path) -> Path:
 
 def architectures(compiler: Path) -> list[str]:
     """nvcc's flags for the compute capabilities that are wanted and that this toolkit knows."""
-    wanted = os.environ.get("SPLAT_CUDA_ARCHS", CUDA_ARCHS).replace(",", " ").split()
+    wanted = (os.environ.get("SPLAT_CUDA_ARCHS") or CUDA_ARCHS).replace(",", " ").split()
     listed = subprocess.run([compiler, "--list-gpu-arch"], capture_output=True, text=True, check=True).stdout
     known = [arch for arch in wanted if f"compute_{arch}" in listed.split()]
     if not known:
