@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -93,7 +93,7 @@ def _empty_trail(means2d: Tensor, offsets: Tensor, gaussian_ids: Tensor, channel
     instances = gaussian_ids.shape[0]
     if not means2d.is_cuda:
         return means2d.new_empty(instances if needed else 0, dtype=torch.int64)
-    groups = torch.sym_min(torch.sym_max(instances >> 19, 2), 16)
+    groups = cast(int, torch.sym_min(torch.sym_max(instances >> 19, 2), 16))
     buckets = instances // (32 * groups) + offsets.shape[0] - 1
     return means2d.new_empty(buckets * (8 * groups + 1 + 256 * (1 + channels)) if needed else 0)
 
