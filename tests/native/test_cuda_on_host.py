@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import backends
 import pytest
 import torch
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = "-std=c++20 -O2 -fPIC -fvisibility=hidden -Wall -Wextra -Werror -DSPLAT_CUDA_ON_HOST".split()
+FOLDERS = [f"-I{ROOT / 'cuda'}", f"-I{ROOT / 'cuda/include'}"]
+#: Parity checks that find planted faults.
+TILES = "tests/ops/test_tiles.py::test_no_tile_is_missing_and_none_is_superfluous[cuda-on-host-arguments0]"
+BLEND = "tests/ops/test_blend.py::test_image_and_gradients_agree_with_the_reference[cuda-on-host-arguments1]"
 THREADS = 128
 LANE = torch.arange(THREADS) % 32
 
@@ -25,10 +33,8 @@ Run = Callable[..., Tensor]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     path = tmp_path_factory.mktemp("kernels") / "kernels.so"
-    options = "-std=c++20 -O2 -fPIC -shared -fvisibility=hidden -Wall -Wextra -Werror -DSPLAT_CUDA_ON_HOST".split()
     sources = ["-x", "c++", ROOT / "tests/native/kernels.cu", ROOT / "cuda/host/fibres.cpp"]
-    folders = [f"-I{ROOT / 'cuda'}", f"-I{ROOT / 'cuda/include'}"]
-    subprocess.run(["c++", *options, *folders, *sources, "-o", path], check=True)
+    subprocess.run(["c++", *OPTIONS, "-shared", *FOLDERS, *sources, "-o", path], check=True)
     library = ctypes.CDLL(str(path))
     library.run.restype = ctypes.c_char_p
 
@@ -151,3 +157,42 @@ def test_misuse_is_reported_and_the_next_kernel_runs(run: Run, kernel: str, mess
 def test_sizes_that_no_gpu_takes_are_reported(run: Run, size: dict[str, int], message: str) -> None:
     with pytest.raises(RuntimeError, match=message):
         run("nothing", **size)
+
+
+# Faults planted in Splat's own kernels: what passes with the real library has to fail.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "source, right, wrong, check, said",
+    [
+        ("blend_forward", "__syncthreads();", "", BLEND, "depends on the order of threads"),
+        ("tiles", "if (sorted[middle] < tile)", "if (sorted[middle] <= tile)", TILES, "shape mismatch"),
+        ("blend_backward", "rest = fnma(step.weight,", "rest = fma(step.weight,", BLEND, "conics|means2d|opacities"),
+    ],
+    ids=["missing barrier", "off by one in a tile's range", "wrong gradient"],
+)
+def test_a_planted_fault_fails_the_parity_check(
+    source: str, right: str, wrong: str, check: str, said: str, tmp_path: Path
+) -> None:
+    code = (ROOT / f"cuda/gpu/{source}.cu").read_text()
+    assert code.count(right) == 1, "the kernel has changed: plant the fault anew"
+    (tmp_path / f"{source}.cu").write_text(code.replace(right, wrong))
+    objects = {path.name: path for path in (ROOT / "build/native").glob("*.on_host.o")}
+    objects[f"{source}.on_host.o"] = tmp_path / "faulty.o"
+    options = [*OPTIONS, "-DSPLAT_ISA=cuda_on_host", "-ffp-contract=off", "-fno-math-errno"]
+    compiled = ["-c", "-x", "c++", tmp_path / f"{source}.cu", "-o", tmp_path / "faulty.o"]
+    subprocess.run(["c++", *options, *FOLDERS, *compiled], check=True)
+    torch_libraries = Path(torch.__file__).parent / "lib"
+    library = tmp_path / "faulty.so"
+    linked = ["-shared", *objects.values(), f"-L{torch_libraries}", "-ltorch_cpu", "-o", library]
+    subprocess.run(["c++", *linked], check=True)
+
+    def parity(library: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", check]
+        environment = {**os.environ, "SPLAT_ON_HOST": str(library)}
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    assert parity(backends.ON_HOST).returncode == 0
+    failed = parity(library)
+    assert failed.returncode == 1 and re.search(rf"^E .*({said})", failed.stdout, re.MULTILINE), failed.stdout
