@@ -41,7 +41,7 @@ class Eval:
     split: Split = "test"
     """Photos to compare with: held out (test), trained on (train), or all."""
     device: Device = "auto"
-    """Where to render."""
+    """Where to render: auto takes an NVIDIA GPU where Splat's kernels run on one, else the CPU."""
     json: bool = False
     """Print one JSON object: psnr (dB), ssim, lpips, views (how many), gaussians, seconds (of this evaluation),
     train_seconds, report, per_view."""

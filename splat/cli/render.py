@@ -44,7 +44,7 @@ class Render:
     background: tuple[float, float, float] | None = None
     """What shows through: red green blue in [0, 1]; the run's own if not given, black for a scene file."""
     device: Device = "auto"
-    """Where to render."""
+    """Where to render: auto takes an NVIDIA GPU where Splat's kernels run on one, else the CPU."""
     json: bool = False
     """Print one JSON object about what was written."""
 

@@ -28,7 +28,7 @@ class View:
     port: int | None = None
     """Port; 8080 or the next free one if not given."""
     device: Device = "auto"
-    """Where to render."""
+    """Where to render: auto takes an NVIDIA GPU where Splat's kernels run on one, else the CPU."""
 
 
 def main(arguments: Sequence[str]) -> None:

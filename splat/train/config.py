@@ -135,7 +135,7 @@ class TrainConfig:
     downscale: int = 1
     """Factor by which the photos' sides are divided."""
     max_gaussians: int = 500_000
-    """Number of Gaussians that is never exceeded."""
+    """Number of Gaussians that is never exceeded; lowered when a GPU's memory does not suffice."""
     strategy: Literal["adc"] = "adc"
     """How Gaussians are added and removed: adc is the gradient rule of Kerbl et al. 2023."""
     antialias: Literal["classic", "antialiased", "mip"] = "classic"
@@ -148,7 +148,7 @@ class TrainConfig:
     seed: int = 0
     """Seed of everything random; the same seed gives the same scene, bit for bit, on one machine's CPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to train."""
+    """Where to train: auto takes an NVIDIA GPU where Splat's kernels run on one, else the CPU."""
     data: DataConfig = field(default_factory=DataConfig)
     init: InitConfig = field(default_factory=InitConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
