@@ -42,6 +42,11 @@ def same_kind(reference_name: str, reference: Tensor, **tensors: Tensor) -> None
     for name, tensor in tensors.items():
         if tensor.dtype != reference.dtype:
             raise TypeError(f"{name} must be {reference.dtype} like {reference_name}, got {tensor.dtype}")
+    same_device(reference_name, reference, **tensors)
+
+
+def same_device(reference_name: str, reference: Tensor, **tensors: Tensor) -> None:
+    for name, tensor in tensors.items():
         if tensor.device != reference.device:
             raise ValueError(f"{name} must be on {reference.device} like {reference_name}, got {tensor.device}")
 

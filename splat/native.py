@@ -106,6 +106,24 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cpu" if cuda.problem else "cuda")
 
 
+def check_device(name: str, tensor: Tensor) -> None:
+    """Checks that kernels run where a tensor is.
+
+    Raises:
+        ValueError: names the tensor, and says why not and what to do.
+    """
+    if tensor.device.type not in ("cpu", "meta") and (problem := _problem_of(tensor.device.type)):
+        raise ValueError(f"{name} is on {tensor.device}, where Splat can't run: {problem}")
+
+
+@cache
+def _problem_of(device_type: str) -> str:
+    if device_type != "cuda":
+        return "its kernels are for the CPU and for NVIDIA GPUs."
+    cuda = describe().cuda
+    return f"{cuda.problem}. {cuda.cure}" if cuda.problem else ""
+
+
 def _gpu_is_there() -> bool:
     """Whether torch can use an NVIDIA GPU. A torch for AMD's GPUs says cuda, too."""
     if torch.version.cuda is None:

@@ -10,14 +10,7 @@ void run_in_descending_order(bool descending) { splat::run_in_descending_order(d
 }  // namespace
 
 STABLE_TORCH_LIBRARY(splat_on_host, m) {
-  m.def(splat::kProjectSchema);
-  m.def(splat::kProjectBackwardSchema);
-  m.def(splat::kTilesSchema);
-  m.def(splat::kBlendSchema);
-  m.def(splat::kBlendBackwardSchema);
-  m.def(splat::kPhotometricLossSchema);
-  m.def(splat::kSsimSchema);
-  m.def(splat::kAdamSchema);
+  splat::declare_ops(m);
   m.def("run_in_descending_order(bool descending) -> ()");
 }
 

@@ -48,4 +48,13 @@ constexpr char kAdamSchema[] =
     "adam(Tensor(a!)[] params, Tensor[] grads, Tensor(b!)[] exp_avgs, Tensor(c!)[] exp_avg_sqs, float[] rates, "
     "int[] periods, int step, float beta1, float beta2, float eps) -> ()";
 
+/// Declares all ops in a library, torch's or the tests'.
+template <class Library>
+void declare_ops(Library& m) {
+  for (const char* schema : {kProjectSchema, kProjectBackwardSchema, kTilesSchema, kBlendSchema, kBlendBackwardSchema,
+                             kPhotometricLossSchema, kSsimSchema, kAdamSchema}) {
+    m.def(schema);
+  }
+}
+
 }  // namespace splat

@@ -54,7 +54,10 @@ def adam(
         for name, tensors in (("grads", grads), ("exp_avgs", exp_avgs), ("exp_avg_sqs", exp_avg_sqs)):
             checks.shape(f"{name}[{index}]", tensors[index], tuple(param.shape))
             checks.float32(**{f"{name}[{index}]": tensors[index]})
+            checks.same_device("params[0]", params[0], **{f"{name}[{index}]": tensors[index]})
         checks.float32(**{f"params[{index}]": param})
+        checks.same_device("params[0]", params[0], **{f"params[{index}]": param})
+        native.check_device(f"params[{index}]", param)
         rate = [rate] if isinstance(rate, (int, float)) else rate
         if len(rate) == 0 or param.numel() % len(rate):
             raise ValueError(f"rates[{index}] must divide the {param.numel()} elements of its tensor, got {len(rate)}")

@@ -71,6 +71,7 @@ def blend(
     checks.shape("opacities", opacities, ("C", "N"), sizes)
     checks.shape("colours", colours, ("C", "N", "D"), sizes)
     checks.float32(means2d=means2d)
+    native.check_device("means2d", means2d)
     checks.same_kind("means2d", means2d, conics=conics, opacities=opacities, colours=colours)
     if background is not None:
         checks.shape("background", background, ("C", "D"), sizes)
@@ -78,6 +79,7 @@ def blend(
     if absgrad is not None:
         checks.shape("absgrad", absgrad, ("C", "N", 2), sizes)
         checks.same_kind("means2d", means2d, absgrad=absgrad)
+    checks.same_device("means2d", means2d, **lists._asdict())
     checks.positive(width=width, height=height)
     leaves = (means2d, conics, opacities, colours, background, absgrad)
     needs_trail = torch.is_grad_enabled() and any(leaf is not None and leaf.requires_grad for leaf in leaves)

@@ -35,6 +35,8 @@ def photometric_loss(rendered: Tensor, target: Tensor, mask: Tensor | None = Non
     checks.shape("rendered", rendered, ("C", "H", "W", 3), sizes)
     checks.shape("target", target, ("C", "H", "W", 3), sizes)
     checks.float32(rendered=rendered)
+    native.check_device("rendered", rendered)
+    checks.same_device("rendered", rendered, target=target)
     if target.dtype != torch.uint8:
         checks.same_kind("rendered", rendered, target=target)
     checks.positive(**sizes)
@@ -42,6 +44,7 @@ def photometric_loss(rendered: Tensor, target: Tensor, mask: Tensor | None = Non
         raise ValueError(f"ssim_weight must be in [0, 1], got {ssim_weight}")
     if mask is not None:
         checks.shape("mask", mask, ("C", "H", "W"), sizes)
+        checks.same_device("rendered", rendered, mask=mask)
         if mask.dtype not in (torch.uint8, torch.bool):
             raise TypeError(f"mask must be torch.uint8 or torch.bool, got {mask.dtype}")
         mask = mask.view(torch.uint8)

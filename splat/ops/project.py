@@ -86,6 +86,8 @@ def project(
     checks.gaussians(means, quats, log_scales, opacity_logits, sh)
     checks.cameras(viewmats, Ks, width, height)
     checks.float32(means=means, viewmats=viewmats)
+    checks.same_device("means", means, viewmats=viewmats)
+    native.check_device("means", means)
     checks.positive(near=near)
     outputs = torch.ops.splat.project.default(
         means, quats, log_scales, opacity_logits, sh, viewmats, Ks, width, height, sh_degree, camera_model, near, far,

@@ -33,6 +33,8 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     checks.shape("a", a, ("C", "H", "W", 3), sizes)
     checks.shape("b", b, ("C", "H", "W", 3), sizes)
     checks.float32(a=a)
+    native.check_device("a", a)
+    checks.same_device("a", a, b=b)
     if b.dtype != torch.uint8:
         checks.same_kind("a", a, b=b)
     checks.positive(**sizes)

@@ -62,6 +62,7 @@ def tiles(
     checks.shape("opacities", opacities, ("C", "N"), sizes)
     checks.shape("extents", extents, ("C", "N", 2), sizes)
     checks.float32(means2d=means2d)
+    native.check_device("means2d", means2d)
     checks.same_kind("means2d", means2d, conics=conics, depths=depths, opacities=opacities, extents=extents)
     checks.positive(width=width, height=height)
     with torch.no_grad():

@@ -108,3 +108,38 @@ def test_without_a_gpu_the_library_is_never_loaded(monkeypatch: pytest.MonkeyPat
     native.describe()
     native._cuda_load_error.cache_clear()
     assert loaded == [native.PATH]
+
+
+def test_a_tensor_where_no_kernels_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(native, "_problem_of", native._problem_of.__wrapped__)
+    for device, why in (
+        ("cuda:0", "this torch, .* is built without CUDA. If this"),
+        ("mps", "for the CPU and for NVID"),
+    ):
+        tensor = Somewhere(torch.device(device))
+        with pytest.raises(ValueError, match=f"means is on {device}, where Splat can't run: .*{why}"):
+            native.check_device("means", tensor)  # pyright: ignore[reportArgumentType]
+    native.check_device("means", torch.zeros(1))
+
+
+class Somewhere:
+    """In place of a tensor on a device that this machine lacks."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+
+def test_tensors_on_several_devices_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from splat.ops.adam import adam
+    from splat.ops.photometric import photometric_loss
+
+    monkeypatch.undo()
+    here, there = torch.zeros(1, 4, 4, 3), torch.zeros(1, 4, 4, 3, device="meta")
+    with pytest.raises(ValueError, match="target must be on cpu like rendered, got meta"):
+        photometric_loss(here, there.to(torch.uint8))
+    with pytest.raises(ValueError, match="mask must be on cpu like rendered, got meta"):
+        photometric_loss(here, here, there[..., 0] > 0)
+    for tensors in ((here, there, here, here), (here, here, there, here), (here, here, here, there)):
+        with pytest.raises(ValueError, match=r"\[0\] must be on cpu like params\[0\], got meta"):
+            adam(*([x] for x in tensors), rates=[0.1], step=1)

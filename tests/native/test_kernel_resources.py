@@ -14,8 +14,8 @@ from conftest import unavailable
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "kernel_resources.py"
 #: With pinhole cameras, SH of degree 3 and three channels.
 HOT = (
-    "forward<(CameraModel)0, 3>",
-    "backward<(CameraModel)0, 3>",
+    "forward<0, 3>",
+    "backward<0, 3>",
     "count_tiles",
     "depth_keys",
     "emit_instances",
@@ -45,9 +45,9 @@ def resources() -> ModuleType:
 def test_no_kernel_of_a_training_step_spills(resources: ModuleType) -> None:
     if shutil.which("nvcc") is None:
         unavailable("nvcc", "nvcc is not on PATH: the CUDA kernels are not compiled here")
-    found = resources.kernels()
-    assert {kernel.name for kernel in found} >= set(HOT)
-    hot = [kernel for kernel in found if kernel.name in HOT]
+    found = resources.of_build()
+    assert {kernel.kernel for kernel in found} >= set(HOT)
+    hot = [kernel for kernel in found if kernel.kernel in HOT]
     assert all(kernel.registers > 0 for kernel in hot)
     assert [kernel for kernel in hot if kernel.stack or kernel.spilled] == []
 
@@ -59,7 +59,6 @@ def test_spills_are_read_from_ptxas_words(resources: ModuleType, tmp_path: Path)
         "    24 bytes stack frame, 16 bytes spill stores, 12 bytes spill loads\n"
         "ptxas info    : Used 40 registers, used 1 barriers, 14336 bytes smem, 508 bytes cmem[0]\n"
     )
-    (kernel,) = resources.kernels(tmp_path)
-    assert (kernel.name, kernel.arch, kernel.registers) == ("composite<3, false>", 90, 40)
-    assert (kernel.shared, kernel.stack, kernel.spilled) == (14336, 24, 16)
-    assert "| 14336 | 24 | 16 |" in resources.table([kernel])
+    (kernel,) = resources.of_build(tmp_path)
+    assert kernel == resources.Resources("blend_forward", "composite<3, false>", "sm_90", 40, 14336, 24, 28)
+    assert "| blend_forward | `composite<3, false>` | 14336 | 40 (28 spilled) |" in resources.as_markdown([kernel])

@@ -10,14 +10,7 @@ std::string cpu_isa() { return splat::cpu_isa_name(splat::cpu_isa()); }
 }  // namespace
 
 STABLE_TORCH_LIBRARY(splat, m) {
-  m.def(splat::kProjectSchema);
-  m.def(splat::kProjectBackwardSchema);
-  m.def(splat::kTilesSchema);
-  m.def(splat::kBlendSchema);
-  m.def(splat::kBlendBackwardSchema);
-  m.def(splat::kPhotometricLossSchema);
-  m.def(splat::kSsimSchema);
-  m.def(splat::kAdamSchema);
+  splat::declare_ops(m);
   m.def("cpu_isa() -> str");  // the instruction set that the CPU kernels run with
 }
 
