@@ -57,8 +57,8 @@ struct ImagePoint {
   Mat2x3<T> jacobian;  // d mean / d p
 };
 
-/// Pixel = (fx u + cx, fy v + cy). The Jacobian uses slopes clamped to 15 % beyond the image: the linearisation explodes
-/// for what is far outside, and would smear it over the whole image.
+/// Pixel = (fx u + cx, fy v + cy). The Jacobian uses slopes clamped to 15 % beyond the image: the linearisation
+/// explodes for what is far outside, and would smear it over the whole image.
 template <class T>
 SPLAT_HD ImagePoint<T> pinhole(const Camera& c, Vec3<T> p) {
   const T zero(0.0f), fx(c.fx), fy(c.fy), inverse_z = T(1.0f) / p.z;

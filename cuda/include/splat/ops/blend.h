@@ -75,9 +75,9 @@ struct BlendBackwardKernels {
 };
 
 // On a GPU a tile's list is cut into groups of kGroup instances, a lane each, and a tile into kSubtiles parts of kGroup
-// pixels, one warp each. Forward notes the pixels' state every few groups, and what lies between, a bucket, is one warp's
-// work in backward. The longer the lists, the longer the buckets: there are enough of them to fill a GPU, and the states
-// stay some hundred MiB.
+// pixels, one warp each. Forward notes the pixels' state every few groups, and what lies between, a bucket, is one
+// warp's work in backward. The longer the lists, the longer the buckets: there are enough of them to fill a GPU, and the
+// states stay some hundred MiB.
 constexpr int kGroup = 32;
 constexpr int kSubtiles = kTile * kTile / kGroup;
 
@@ -98,8 +98,8 @@ struct BlendTrail {
   Buckets buckets;
   uint32_t* masks = nullptr;  // [B, groups, kSubtiles] bit i: the group's instance i may reach the subtile
   int32_t* tiles = nullptr;   // [B] the tile whose bucket it is
-  float* states = nullptr;    // [B, 1 + D, kTile^2] transmittances and colours of the pixels where the bucket begins; only
-                              // of subtiles that have a mask in it
+  float* states = nullptr;    // [B, 1 + D, kTile^2] transmittances and colours of the pixels where the bucket begins;
+                              // only of subtiles that have a mask in it
 };
 
 /// Words of 32 bits in a trail.
