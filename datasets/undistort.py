@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,20 +21,9 @@ MAX_SLOPE = math.tan(math.radians(60))
 MAX_ANGLE = math.radians(80)
 
 
-class Pinhole(NamedTuple):
-    """A distortion-free camera; pixels."""
-
-    width: int
-    height: int
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-
-
 @lru_cache(maxsize=4096)
-def straightened(lens: Lens) -> Pinhole:
-    """The pinhole camera of a photo once straightened, cropped so that every pixel comes from inside the photo.
+def straightened(lens: Lens) -> Lens:
+    """The pinhole lens of a photo once straightened, cropped so that every pixel comes from inside the photo.
 
     It keeps the focal lengths, so the middle of the photo keeps its scale.
 
@@ -43,10 +31,10 @@ def straightened(lens: Lens) -> Pinhole:
         SplatError: the lens shows nothing along its own axis.
     """
     if lens.is_pinhole:
-        return Pinhole(lens.width, lens.height, lens.fx, lens.fy, lens.cx, lens.cy)
+        return lens
     if lens.is_panorama:  # A face of a cube: a quarter of the horizon.
         side = max(1, int(2 * lens.fx))
-        return Pinhole(side, side, side / 2, side / 2, side / 2, side / 2)
+        return Lens("PINHOLE", side, side, side / 2, side / 2, side / 2, side / 2)
     right, left, down, up = np.minimum(_reach(lens, np.array([0.0, np.pi, np.pi / 2, -np.pi / 2])), MAX_SLOPE)
     # The rectangle that touches the valid region along the axes may stick out at its corners: shrink it until it fits.
     along = np.linspace(0, 1, 33)
@@ -62,7 +50,7 @@ def straightened(lens: Lens) -> Pinhole:
             f"a {lens.model} camera of {lens.width} x {lens.height} px shows nothing along its axis: its principal "
             "point or distortion is wrong; reconstruct the scene again"
         )
-    return Pinhole(width, height, lens.fx, lens.fy, lens.fx * fit * left, lens.fy * fit * up)
+    return Lens("PINHOLE", width, height, lens.fx, lens.fy, lens.fx * fit * left, lens.fy * fit * up)
 
 
 def _reach(lens: Lens, directions: NDArray[np.float64]) -> NDArray[np.float64]:

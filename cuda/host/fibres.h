@@ -1,7 +1,8 @@
 // Runs the threads of a block on one CPU thread: each is a fibre with a stack of its own, and runs until it ends or has
 // to wait for others. What a GPU leaves undefined is made visible: shared memory starts as NaN, threads run in
-// ascending or in descending order, and waiting for one another for ever is an error. What it can't show is a __syncwarp that is
-// missing before another warp-wide function: here each of these is a barrier, on a GPU only __syncwarp orders memory.
+// ascending or in descending order, and waiting for one another for ever is an error. What it can't show is a
+// __syncwarp that is missing before another warp-wide function: here each of these is a barrier, on a GPU only
+// __syncwarp orders memory.
 #pragma once
 
 #include <stddef.h>

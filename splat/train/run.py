@@ -25,9 +25,6 @@ from splat.train.trainer import Trainer
 if TYPE_CHECKING:
     from splat.datasets.scene import Scene
 
-#: Shell convention: 128 plus the signal's number.
-EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
-
 
 @dataclass(frozen=True)
 class Run:
@@ -47,11 +44,6 @@ class Run:
     gaussians: int
     seconds: float
     evaluation: EvalReport | None
-
-    @property
-    def exit_code(self) -> int:
-        """0, or what a shell expects of a program that a signal ended."""
-        return EXIT_CODES.get(self.reason, 0)
 
 
 def train(

@@ -160,15 +160,15 @@ def test_the_number_of_threads_changes_no_byte(whole_run: Path, capture: Path, t
     assert_same(tmp_path / "run", whole_run)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_the_run_whole_and_it_can_be_resumed(
-    whole_run: Path, capture: Path, tmp_path: Path, number: signal.Signals, code: int
+    whole_run: Path, capture: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     stopped = train(capture, tmp_path / "run", CONFIG, listeners=[Interrupt(number, 33)])
-    assert (stopped.reason, stopped.step, stopped.exit_code) == (number.name, 33, code)
+    assert (stopped.reason, stopped.step) == (number.name, 33)
     assert len(splat.load(tmp_path / "run" / "scene.ply")) == stopped.gaussians
     run = train(capture, tmp_path / "run", resume=True)
-    assert (run.reason, run.step, run.exit_code) == ("done", 60, 0)
+    assert (run.reason, run.step) == ("done", 60)
     assert_same(tmp_path / "run", whole_run)
 
 
