@@ -20,8 +20,8 @@ from splat.datasets.sfm.matching import compared_pairs, match_pairs
 from splat.datasets.sfm.pairs import select_pairs
 from splat.datasets.sfm.photos import Photo, prepare_photos
 from splat.datasets.sfm.result import CaptureResult, Found, describe
-from splat.datasets.sfm.threads import default_threads
 from splat.datasets.sfm.video import extract_frames
+from splat.datasets.threads import default_threads
 from splat.errors import SplatError
 
 __all__ = ["STAGES", "CaptureConfig", "CaptureResult", "Progress", "capture"]

@@ -15,10 +15,11 @@ from torch import Tensor
 from splat.cameras import Cameras
 from splat.datasets.cache import ImageCache
 from splat.datasets.frames import Capture, Frame, counted, listed
-from splat.datasets.images import find_photos, read_header
+from splat.datasets.images import find_photos, is_whole, read_header
 from splat.datasets.normalize import extent, moved_poses, plausible, similarity_from_cameras
 from splat.datasets.photo import Photo, camera, fit, load
 from splat.datasets.split import split
+from splat.datasets.threads import default_threads, in_order
 from splat.errors import SplatError
 
 FORMATS = ("colmap", "nerfstudio", "blender")
@@ -72,7 +73,7 @@ class Scene:
         """[H, W, 3] uint8: the straightened, resized photo. Decoded on first use; do not write into it.
 
         Raises:
-            SplatError: the photo is damaged, which its header did not show.
+            SplatError: the photo was damaged or removed since the scene was opened.
         """
         return self.cache.get(index)[0]
 
@@ -114,7 +115,7 @@ def open_scene(
     background: tuple[float, float, float] | None = None,
     normalize: bool = True,
 ) -> Scene:
-    """Opens a capture: reads its cameras and the photos' headers, but decodes no photo.
+    """Opens a capture: reads its cameras and the photos' headers, and leaves out the photos that are damaged.
 
     Args:
         path: the capture's folder.
@@ -184,8 +185,9 @@ def _usable(path: Path, capture: Capture, downscale: float, masks: Path | None) 
     masks = masks or path / "masks"
     kept: list[tuple[Frame, Photo]] = []
     left_out: dict[str, list[str]] = {}
-    for frame in sorted(capture.frames, key=lambda frame: frame.name):
-        reason, photo = _open_photo(frame, capture.images, downscale, masks)
+    frames = sorted(capture.frames, key=lambda frame: frame.name)
+    opened = in_order(lambda frame: _open_photo(frame, capture.images, downscale, masks), frames, default_threads())
+    for frame, (reason, photo) in zip(frames, opened, strict=True):
         if photo is None:
             left_out.setdefault(reason, []).append(frame.name)
         else:
@@ -217,6 +219,8 @@ def _open_photo(frame: Frame, folder: Path, downscale: float, masks: Path) -> tu
         header = read_header(path)
     except SplatError as error:
         return ("need pillow-heif (`pip install pillow-heif`)" if "pillow-heif" in str(error) else "unreadable"), None
+    if not is_whole(path):
+        return "damaged", None
     mask = frame.mask or _find_mask(masks, _name_in(folder, frame.path))
     photo = fit(path, frame.lens, header, downscale, mask)
     return "of another shape than their camera", photo

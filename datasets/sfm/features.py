@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splat.datasets.sfm.photos import Photo, decode
-from splat.datasets.sfm.threads import in_order
+from splat.datasets.threads import in_order
 
 #: Half of OpenCV's default: keeps enough features on carpets, walls and other faint textures.
 CONTRAST_THRESHOLD = 0.02

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from splat.datasets.sfm.exif import metres
 from splat.datasets.sfm.photos import Photo, decode
-from splat.datasets.sfm.threads import in_order
+from splat.datasets.threads import in_order
 
 #: Up to here every photo is compared with every other: 1770 pairs.
 EXHAUSTIVE_LIMIT = 60

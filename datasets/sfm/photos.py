@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from splat.datasets.images import ORIENTATION_TAG, read_header, read_photo
 from splat.datasets.sfm.exif import Exif, read_exif
-from splat.datasets.sfm.threads import in_order
+from splat.datasets.threads import in_order
 from splat.errors import SplatError
 from splat.files import atomic
 

@@ -15,8 +15,8 @@ from splat.datasets.images import find_photos
 from splat.datasets.sfm.exif import Exif, metres, read_exif
 from splat.datasets.sfm.features import camera_groups, detect
 from splat.datasets.sfm.photos import Photo, brightness, names_in_capture, prepare_photos, sharpness
-from splat.datasets.sfm.threads import in_order
 from splat.datasets.sfm.video import extract_frames, target_frames
+from splat.datasets.threads import in_order
 from splat.errors import SplatError
 
 

@@ -11,7 +11,7 @@ import torch
 from captures import gradient
 from PIL import Image, ImageOps
 
-from splat.datasets.images import Header, find_photos, read_header, read_photo
+from splat.datasets.images import Header, find_photos, is_whole, read_header, read_photo
 from splat.datasets.lens import Lens
 from splat.datasets.photo import Photo, camera, fit, load
 from splat.datasets.undistort import straightened
@@ -87,20 +87,41 @@ def test_what_is_no_photo(tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
 @pytest.mark.parametrize("part", [0.5, 0.8, 0.95])
-def test_a_photo_cut_short_is_noticed_by_its_header_already(tmp_path: Path, suffix: str, part: float) -> None:
-    random = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+def test_a_photo_cut_short_is_not_whole(tmp_path: Path, suffix: str, part: float) -> None:
+    random = np.random.default_rng(0).integers(0, 256, (150, 200, 3), dtype=np.uint8)
     path = save(tmp_path / f"a.{suffix}", random)
-    read_header(path)
+    assert is_whole(path)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * part)])
+    try:
+        assert not is_whole(path)
+    except SplatError:
+        assert suffix == "webp"  # Its header tells how long the file must be.
     with pytest.raises(SplatError, match=rf"a\.{suffix} is"):
-        read_header(path)
+        read_photo(path, upright=False)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp"])
+def test_what_is_whole_can_be_decoded(tmp_path: Path, suffix: str) -> None:
+    """Bytes behind the header are overwritten, and the cheap look finds what decoding finds."""
+    random = np.random.default_rng(0)
+    path = save(tmp_path / f"a.{suffix}", random.integers(0, 256, (150, 200, 3), dtype=np.uint8))
+    content = path.read_bytes()
+    damaged = 0
+    for _ in range(40):
+        start = int(random.integers(len(content) // 2, len(content) - 300))
+        path.write_bytes(content[:start] + random.bytes(300) + content[start + 300 :])
+        if is_whole(path):
+            read_photo(path, upright=False)
+        else:
+            damaged += 1
+    assert damaged > 0 or suffix == "bmp"  # Where any byte is a pixel.
 
 
 def test_a_whole_jpeg_with_something_behind_it_is_whole(tmp_path: Path) -> None:
     path = save(tmp_path / "a.jpg", gradient(WIDTH, HEIGHT))
     path.write_bytes(path.read_bytes() + b"a phone's own notes" * 20)
-    assert read_header(path) == (WIDTH, HEIGHT, 1)
+    assert is_whole(path)
 
 
 def test_photos_of_a_folder(tmp_path: Path) -> None:
