@@ -13,6 +13,7 @@ from torch import Tensor
 
 from splat.ops.photometric import photometric_loss
 from splat.render import render
+from splat.train.frame import Frame
 from splat.train.optimizer import Adam
 from splat.train.representation import Plain
 
@@ -83,14 +84,17 @@ class Splat(_Stages):
         self.optimizer = Adam(self.parameters) if stage == "step" else None
 
     def draw(self) -> Tensor:
-        return render(self.representation.gaussians(), self.scene.camera).rgb
+        if self.optimizer is None:
+            return render(self.representation.gaussians(), self.scene.camera).rgb
+        self.frame = Frame(self.representation.gaussians(), self.scene.camera, sh_degree=None, antialias="classic")
+        return self.frame.render().rgb
 
     def loss(self, image: Tensor) -> Tensor:
         return photometric_loss(image, self.scene.target, None, SSIM_WEIGHT)
 
     def update(self) -> None:
         assert self.optimizer is not None
-        self.optimizer.step(10, RATES)
+        self.optimizer.step(10, RATES, self.frame)
 
 
 class Gsplat(_Stages):

@@ -11,6 +11,8 @@ from bench_scenes import BenchScene
 
 from splat.cameras import Cameras, intrinsics
 from splat.gaussians import Gaussians
+from splat.ops import project_adam
+from splat.ops.adam import adam
 from splat.ops.blend import Blended, blend
 from splat.ops.photometric import photometric_loss
 from splat.ops.project import Projection, project
@@ -18,11 +20,12 @@ from splat.ops.tiles import TileLists, tiles
 from splat.render import ANTIALIAS, render
 from splat.train.config import TrainConfig
 from splat.train.density import make_strategy
+from splat.train.frame import Frame
 from splat.train.optimizer import Adam
 from splat.train.representation import Plain
 
 #: Every rate is zero, so that all steps of a benchmark see the same scene; the arithmetic is the same.
-RATES: dict[str, float] = dict.fromkeys(["means", "quats", "log_scales", "opacity_logits", "sh", "sh_rest"], 0.0)
+RATES: dict[str, float] = {name: 0.0 for name in project_adam.RATES}
 EPS2D, COMPENSATE = ANTIALIAS["classic"]
 MOST_RUNS, LEAST_RUNS = 60, 7
 
@@ -75,26 +78,22 @@ class Step:
         self.strategy = make_strategy(TrainConfig(), 1.0, len(scene.gaussians), torch.device("cpu"))
         self.background = torch.zeros(3)
 
-    def forward_backward(self) -> None:
-        rendering = render(self.representation.gaussians(), self.scene.camera, background=self.background)
-        self.strategy.watch(rendering)
-        loss = photometric_loss(rendering.rgb, self.scene.target)
+    def __call__(self) -> None:
+        gaussians = self.representation.gaussians().detach()
+        self.frame = Frame(gaussians, self.scene.camera, sh_degree=None, antialias="classic")
+        self.rendering = self.frame.render(background=self.background)
+        self.strategy.watch(self.rendering)
+        loss = photometric_loss(self.rendering.rgb, self.scene.target)
         loss.item()
         loss.backward()
-        self.rendering = rendering
+        self.observe()
+        self.update()
 
-    def forward_backward_alone(self) -> None:
-        self.forward_backward()
-        for parameter in self.representation.parameters.values():
-            parameter.grad = None
-
-    def update(self) -> None:
-        self.optimizer.step(10, RATES)
+    def observe(self) -> None:
         self.strategy.observe(self.rendering, 1)
 
-    def __call__(self) -> None:
-        self.forward_backward()
-        self.update()
+    def update(self) -> None:
+        self.optimizer.step(10, RATES, self.frame)
 
 
 def empty_scene() -> BenchScene:
@@ -181,19 +180,21 @@ def stage_timings(scene: BenchScene, budget: Budget) -> dict[str, Timing]:
 
     result["project backward"] = measure(project_backward, budget)
 
+    gradients = project_backward()
+    moments = [[torch.zeros_like(leaf) for leaf in leaves] for _ in range(2)]
+    result["adam"] = measure(lambda: adam(leaves, gradients, *moments, rates=[0.0] * len(leaves), step=10), budget)
+
     step = Step(scene)
-    step.forward_backward()
-    gradients = {name: parameter.grad for name, parameter in step.representation.parameters.items()}
-
-    def adam() -> None:
-        for name, parameter in step.representation.parameters.items():
-            parameter.grad = gradients[name]
-        step.optimizer.step(10, RATES)
-
-    result["adam"] = measure(adam, budget)
-    result["densification statistics"] = measure(lambda: step.strategy.observe(step.rendering, 1), budget)
+    step()
+    result["project backward into adam"] = measure(step.update, budget)
+    result["densification statistics"] = measure(step.observe, budget)
     result["python"] = measure(Step(empty_scene()), budget)
-    result["forward+backward"] = measure(step.forward_backward_alone, budget)
+
+    def forward_backward() -> tuple[torch.Tensor, ...]:
+        rendering = render(Gaussians(*leaves), camera, background=step.background)
+        return torch.autograd.grad(photometric_loss(rendering.rgb, scene.target), leaves)
+
+    result["forward+backward"] = measure(forward_backward, budget)
     result["step"] = measure(step, budget)
     result["render"] = render_timing(scene, budget)
     return result

@@ -22,6 +22,7 @@ from splat.gaussians import Gaussians
 from splat.native import pick_device
 from splat.ops.photometric import photometric_loss
 from splat.render import render
+from splat.train.frame import Frame
 from splat.train.optimizer import Adam
 from splat.train.representation import Plain
 
@@ -48,7 +49,7 @@ def made_up(count: int) -> tuple[Gaussians, Cameras]:
 
 
 def two_steps(device: torch.device) -> dict[str, torch.Tensor]:
-    """Image and gradients of the first of two training steps, and what the second leaves."""
+    """Image and gradients of the first of two training steps, and the moments that the second leaves."""
     gaussians, cameras = made_up(300)
     cameras = cameras.to(device)
     representation = Plain(gaussians.to(device))
@@ -61,8 +62,11 @@ def two_steps(device: torch.device) -> dict[str, torch.Tensor]:
         if step == 1:
             gradients = {name: parameter.grad for name, parameter in representation.parameters.items()}
             found = {"image": rendering.rgb.detach(), **{name: g for name, g in gradients.items() if g is not None}}
-        optimizer.step(step, RATES)
-    return {name: tensor.cpu() for name, tensor in found.items()}
+        frame = Frame(representation.gaussians(), cameras, sh_degree=None, antialias="antialiased")
+        photometric_loss(frame.render(absgrad=True).rgb, target).backward()
+        optimizer.step(step, RATES, frame)
+    moments = {f"moment of {name}": tensor for name, tensor in optimizer.state[0].items()}
+    return {name: tensor.cpu() for name, tensor in (found | moments).items()}
 
 
 def tiny(device: torch.device) -> bool:
@@ -72,7 +76,7 @@ def tiny(device: torch.device) -> bool:
         error = float((ours[name] - tensor).norm() / tensor.norm())
         good = error <= (IMAGE if name == "image" else GRADIENT)
         right = right and good
-        print(f"{name:15} {error:.1e} {'' if good else 'WRONG'}")
+        print(f"{name:25} {error:.1e} {'' if good else 'WRONG'}")
     return right
 
 

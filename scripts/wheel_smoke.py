@@ -18,6 +18,8 @@ from splat import datasets, native, viewer
 from splat.cameras import intrinsics, look_at
 from splat.gaussians import Gaussians
 from splat.ops.photometric import photometric_loss
+from splat.ops.project_adam import RATES
+from splat.train.frame import Frame
 from splat.train.optimizer import Adam
 from splat.train.representation import Plain
 
@@ -42,10 +44,11 @@ def main() -> None:
     optimizer = Adam(representation.parameters)
     losses = []
     for step in range(1, 51):
-        image = splat.render(representation.gaussians(), camera).rgb
+        frame = Frame(representation.gaussians(), camera, sh_degree=None, antialias="classic")
+        image = frame.render().rgb
         loss = photometric_loss(image, torch.zeros_like(image))
         loss.backward()
-        optimizer.step(step, dict.fromkeys(["means", "quats", "log_scales", "opacity_logits", "sh", "sh_rest"], 0.05))
+        optimizer.step(step, dict.fromkeys(RATES, 0.05), frame)
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0], losses
     print(f"splatworks {version('splatworks')}, torch {torch.__version__}, kernels {found.isa}: draws and learns")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -97,36 +98,57 @@ def render(
         Kerbl et al., "3D Gaussian Splatting", 2023; Zwicker et al., "EWA Splatting", 2002. Differs: opacity-aware
         extents and exact tile lists, which leave the image unchanged.
     """
-    checks.one_of("antialias", antialias, list(ANTIALIAS))
     checks.same_kind("means", gaussians.means, viewmats=cameras.viewmats, Ks=cameras.Ks)
-    eps2d, compensate = ANTIALIAS[antialias]
     count, views = len(gaussians), len(cameras)
-    degree = gaussians.sh_degree if sh_degree is None else min(sh_degree, gaussians.sh_degree)
     if features is not None:
         checks.shape("features", features, (count, "D") if features.dim() < 3 else (views, count, "D"))
         checks.same_kind("means", gaussians.means, features=features)
 
-    projection = project(
-        gaussians.means,
-        gaussians.quats,
-        gaussians.log_scales,
-        gaussians.opacity_logits,
-        gaussians.sh,
-        cameras.viewmats,
-        cameras.Ks,
-        cameras.width,
-        cameras.height,
-        sh_degree=-1 if features is not None else degree,
-        camera_model=CAMERA_MODELS.index(cameras.model),
-        near=near,
-        far=far,
-        eps2d=eps2d,
-        compensate=compensate,
-    )
+    settings = projection_settings(gaussians, cameras, sh_degree=sh_degree, antialias=antialias, near=near, far=far)
+    if features is not None:
+        settings["sh_degree"] = -1
+    projection = project(**gaussians.parameters(), viewmats=cameras.viewmats, Ks=cameras.Ks, **settings)
     colours = projection.colours if features is None else features.expand(views, count, features.shape[-1])
     return composite(
         projection, colours, cameras.width, cameras.height, background=background, depth=depth, absgrad=absgrad
     )
+
+
+class ProjectionSettings(TypedDict):
+    """What `project` is told beside tensors; its arguments' names."""
+
+    width: int
+    height: int
+    sh_degree: int
+    camera_model: int
+    near: float
+    far: float
+    eps2d: float
+    compensate: bool
+
+
+def projection_settings(
+    gaussians: Gaussians,
+    cameras: Cameras,
+    *,
+    sh_degree: int | None = None,
+    antialias: str = "classic",
+    near: float = 0.01,
+    far: float = 1e10,
+) -> ProjectionSettings:
+    """From `render`'s arguments to those of `project`."""
+    checks.one_of("antialias", antialias, list(ANTIALIAS))
+    eps2d, compensate = ANTIALIAS[antialias]
+    return {
+        "width": cameras.width,
+        "height": cameras.height,
+        "sh_degree": gaussians.sh_degree if sh_degree is None else min(sh_degree, gaussians.sh_degree),
+        "camera_model": CAMERA_MODELS.index(cameras.model),
+        "near": near,
+        "far": far,
+        "eps2d": eps2d,
+        "compensate": compensate,
+    }
 
 
 def composite(

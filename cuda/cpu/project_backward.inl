@@ -11,16 +11,16 @@ enum CotangentColumn { kMean2d = 0, kDepth = 2, kConic = 3, kOpacity = 6, kCotan
 using Cotangents = Columns<kCotangentColumns>;
 using Gradients = Columns<kInputColumns>;
 
-void clear(const ProjectParams& a, const ProjectGradients& out, int64_t begin, int64_t count) {
-  memset(out.v_means + 3 * begin, 0, 3 * count * sizeof(float));
-  memset(out.v_quats + 4 * begin, 0, 4 * count * sizeof(float));
-  memset(out.v_log_scales + 3 * begin, 0, 3 * count * sizeof(float));
-  memset(out.v_opacity_logits + begin, 0, count * sizeof(float));
-  memset(out.v_sh + 3 * a.sh_coefficients * begin, 0, 3 * a.sh_coefficients * count * sizeof(float));
+void clear(const ProjectParams& a, const GaussianRows& out, int64_t count) {
+  memset(out.means, 0, 3 * count * sizeof(float));
+  memset(out.quats, 0, 4 * count * sizeof(float));
+  memset(out.log_scales, 0, 3 * count * sizeof(float));
+  memset(out.opacity_logits, 0, count * sizeof(float));
+  memset(out.sh, 0, sh_stride(a) * count * sizeof(float));
 }
 
 /// Adds to dL/dsh of up to V::width Gaussians; returns dL/d(mean - camera centre).
-Vec3<V> colour_vjp(const ProjectParams& a, const ProjectCotangents& in, const ProjectGradients& out,
+Vec3<V> colour_vjp(const ProjectParams& a, const ProjectCotangents& in, const GaussianRows& out,
                    const Camera& camera, Vec3<V> mean, const int32_t* indices, int count, int64_t begin, int64_t row) {
   V Y[kMaxShCoefficients], v_Y[kMaxShCoefficients], inverse_length;
   float basis[kMaxShCoefficients][V::width], v_basis[kMaxShCoefficients][V::width] = {};
@@ -35,7 +35,7 @@ Vec3<V> colour_vjp(const ProjectParams& a, const ProjectCotangents& in, const Pr
     float v_rgb[4] = {};
     for (int i = 0; i < 3; ++i) v_rgb[i] = in.colours[at + i] > 0.0f ? in.v_colours[at + i] : 0.0f;
     const float* SPLAT_RESTRICT c = a.sh + sh_stride(a) * (begin + indices[lane]);
-    float* SPLAT_RESTRICT v_c = out.v_sh + sh_stride(a) * (begin + indices[lane]);
+    float* SPLAT_RESTRICT v_c = out.sh + sh_stride(a) * indices[lane];
     // Four numbers at a time: the fourth is overwritten by the next coefficient's first.
     float shares[3 * kMaxShCoefficients + 1];
     const Four v_four = Four::load(v_rgb);
@@ -78,24 +78,24 @@ void store_pose(const Camera& camera, const PoseShare<V>& sums, float* out) {
   memcpy(out, rows, sizeof(rows));
 }
 
-void add_to_rows(const Gradients& g, const int32_t* indices, int count, const ProjectGradients& out, int64_t begin) {
+void add_to_rows(const Gradients& g, const int32_t* indices, int count, const GaussianRows& out) {
   for (int j = 0; j < count; ++j) {
-    const int64_t i = begin + indices[j];
-    for (int k = 0; k < 3; ++k) out.v_means[3 * i + k] += g.values[kMean + k][j];
-    for (int k = 0; k < 4; ++k) out.v_quats[4 * i + k] += g.values[kQuat + k][j];
-    for (int k = 0; k < 3; ++k) out.v_log_scales[3 * i + k] += g.values[kLogScale + k][j];
-    out.v_opacity_logits[i] += g.values[kLogit][j];
+    const int i = indices[j];
+    for (int k = 0; k < 3; ++k) out.means[3 * i + k] += g.values[kMean + k][j];
+    for (int k = 0; k < 4; ++k) out.quats[4 * i + k] += g.values[kQuat + k][j];
+    for (int k = 0; k < 3; ++k) out.log_scales[3 * i + k] += g.values[kLogScale + k][j];
+    out.opacity_logits[i] += g.values[kLogit][j];
   }
 }
 
 template <CameraModel MODEL>
-void backward(const ProjectParams& a, const ProjectCotangents& in, const ProjectGradients& out, float* pose_sums,
+void backward(const ProjectParams& a, const ProjectCotangents& in, const GaussianRows& out, float* pose_sums,
               int64_t begin, int64_t end) {
   int32_t visible[kProjectBlock];
   Inputs inputs;
   Cotangents v;
   Gradients gradients;
-  clear(a, out, begin, end - begin);
+  clear(a, out, end - begin);
   for (int64_t c = 0; c < a.cameras; ++c) {
     const Camera camera = make_camera(a.viewmats + 16 * c, a.Ks + 9 * c, a.width, a.height);
     const int64_t row = c * a.count + begin;
@@ -130,7 +130,7 @@ void backward(const ProjectParams& a, const ProjectCotangents& in, const Project
       gradients.set(kLogit, place, g.logit);
       if (pose_sums) add_pose(sums, pose_share(g, gaussian.mean, v_offset), lanes);
     }
-    add_to_rows(gradients, visible, count, out, begin);
+    add_to_rows(gradients, visible, count, out);
     if (pose_sums) store_pose(camera, sums, pose_sums + kPoseSums * c);
   }
 }
@@ -138,7 +138,7 @@ void backward(const ProjectParams& a, const ProjectCotangents& in, const Project
 }  // namespace
 
 ProjectBackward project_backward() {
-  return [](const ProjectParams& a, const ProjectCotangents& in, const ProjectGradients& out, float* pose_sums,
+  return [](const ProjectParams& a, const ProjectCotangents& in, const GaussianRows& out, float* pose_sums,
             int64_t begin, int64_t end) {
     switch (static_cast<CameraModel>(a.camera_model)) {
       case CameraModel::pinhole:

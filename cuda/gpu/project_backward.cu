@@ -1,5 +1,5 @@
 // Projection on the GPU, backward: one thread for each Gaussian takes its cameras in turn, so that every gradient is
-// summed in registers, in a fixed order, and written once.
+// summed in registers, in a fixed order. Then it is written once, or the optimiser moves the Gaussian by it at once.
 //
 // The gradient of SH comes first: it is the longest, and needs nothing that the others do. Then the coefficients
 // themselves are read for the Gaussians that some camera saw. Both pass through the same shared memory.
@@ -15,16 +15,18 @@ __device__ __forceinline__ Vec3<float> v_unclamped(const ProjectCotangents& in, 
   return {keep(rgb.x > 0.0f, v.x), keep(rgb.y > 0.0f, v.y), keep(rgb.z > 0.0f, v.z)};
 }
 
-/// dL/dc_k = sum over cameras of Y_k dL/dcolour, left in the warp's records. Returns whether a camera saw the Gaussian.
+__device__ __forceinline__ bool is_seen(const ProjectParams& a, const ProjectCotangents& in, int64_t i, int64_t c) {
+  return i < a.count && in.extents[2 * (c * a.count + i)] > 0.0f;
+}
+
+/// dL/dc_k = sum over cameras of Y_k dL/dcolour, left in the warp's records.
 template <int DEGREE>
-__device__ __forceinline__ bool sh_vjp(const ProjectParams& a, const ProjectCotangents& in, int64_t i, Vec3<float> mean,
+__device__ __forceinline__ void sh_vjp(const ProjectParams& a, const ProjectCotangents& in, int64_t i, Vec3<float> mean,
                        WarpRecords<kShWidth<DEGREE>>& v_sh) {
   float Y[kShCount<DEGREE>], v_c[kShWidth<DEGREE>] = {};
-  bool seen = false;
   for (int64_t c = 0; c < a.cameras; ++c) {
+    if (!is_seen(a, in, i, c)) continue;
     const int64_t row = c * a.count + i;
-    if (i >= a.count || !(in.extents[2 * row] > 0.0f)) continue;
-    seen = true;
     const Camera camera = make_camera(a.viewmats + 16 * c, a.Ks + 9 * c, a.width, a.height);
     float inverse_length;
     sh_basis(sh_direction(mean + camera.minus_centre, inverse_length), DEGREE, Y);
@@ -36,7 +38,6 @@ __device__ __forceinline__ bool sh_vjp(const ProjectParams& a, const ProjectCota
     }
   }
   v_sh.set(v_c);
-  return seen;
 }
 
 /// dL/d(mean - camera centre) through the colour.
@@ -76,59 +77,173 @@ __device__ __forceinline__ void store_pose(PoseSums& sums, const PoseGradient<fl
   out[threadIdx.x] = total;
 }
 
-template <CameraModel MODEL, int DEGREE>
-__global__ void __launch_bounds__(kProjectThreads) backward(ProjectParams a, ProjectCotangents in,
-                                                            ProjectGradients out, float* pose_sums) {
+/// Of one Gaussian, summed over cameras.
+struct Gradient {
+  Vec3<float> mean = {};
+  Quat<float> quat = {};
+  Vec3<float> log_scale = {};
+  float logit = 0.0f;
+};
+
+/// The Gaussians of a warp: the first one, how many there are, and a bit for each that some camera sees.
+struct WarpRows {
+  int64_t first;
+  int count;
+  unsigned seen;
+};
+
+/// Writes gradients: those of Gaussians that no camera sees are 0.
+struct StoreGradients {
+  struct Shared {
+    WarpRecords<3> vectors[kProjectWarps];
+  };
+  GaussianRows out;
+
+  __device__ __forceinline__ void start(Shared&, const WarpRows&) const {}
+
+  /// Takes the gradients of sh from the records and leaves there the coefficients of the Gaussians seen.
+  template <int WIDTH>
+  __device__ __forceinline__ void sh(Shared&, const ProjectParams& a, const WarpRows& rows,
+                                     WarpRecords<WIDTH>& records) const {
+    const int64_t stride = 3 * a.sh_coefficients;
+    records.store(out.sh + stride * rows.first, stride, rows.count);
+    records.load(a.sh + stride * rows.first, stride, rows.seen);
+  }
+
+  __device__ __forceinline__ void geometry(Shared& shared, const WarpRows& rows, const Gradient& g) const {
+    const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+    store_vectors(shared.vectors[warp], out.means + 3 * rows.first, rows.count, g.mean);
+    store_vectors(shared.vectors[warp], out.log_scales + 3 * rows.first, rows.count, g.log_scale);
+    if (lane >= rows.count) return;
+    const int64_t i = rows.first + lane;
+    reinterpret_cast<float4*>(out.quats)[i] = make_float4(g.quat.w, g.quat.x, g.quat.y, g.quat.z);
+    out.opacity_logits[i] = g.logit;
+  }
+};
+
+/// Moves the Gaussians that some camera sees by Adam.
+struct MoveGaussians {
+  struct Shared {
+    AdamPause pauses[kProjectThreads];
+  };
+  GaussianAdam adam;
+
+  /// Moves N numbers that lie side by side.
+  template <int N>
+  __device__ __forceinline__ void move(float* param, float* exp_avg, float* exp_avg_sq, const Floats<N>& gradient,
+                                       const float (&rates)[N], const AdamPause& pause, Floats<N>& before) const {
+    before = load<N>(param);
+    Floats<N> p = before, m = load<N>(exp_avg), v = load<N>(exp_avg_sq);
+    for (int k = 0; k < N; ++k) {
+      if (pause.motion != 0.0f) catch_up(p.at[k], m.at[k], v.at[k], rates[k], adam.step, pause);
+      splat::adam(p.at[k], gradient.at[k], m.at[k], v.at[k], rates[k], adam.step);
+    }
+    splat::store(param, p);
+    splat::store(exp_avg, m);
+    splat::store(exp_avg_sq, v);
+  }
+
+  __device__ __forceinline__ void start(Shared& shared, const WarpRows& rows) const {
+    const int lane = threadIdx.x % kWarp;
+    if (!(rows.seen >> lane & 1)) return;
+    int32_t& last_step = adam.last_steps[rows.first + lane];
+    const int skipped = adam.number - 1 - last_step;
+    shared.pauses[threadIdx.x] = skipped > 0 ? adam_pause(adam.log_beta1, adam.log_beta2, skipped) : AdamPause{};
+    last_step = adam.number;
+  }
+
+  /// As above. Each number's gradient gives way to the number as it was.
+  template <int WIDTH>
+  __device__ __forceinline__ void sh(Shared& shared, const ProjectParams& a, const WarpRows& rows,
+                                     WarpRecords<WIDTH>& records) const {
+    using Records = WarpRecords<WIDTH>;
+    constexpr int kUnit = Records::kUnit, kUnits = Records::kUnits;
+    const int lane = threadIdx.x % kWarp, warp_start = threadIdx.x - lane;
+    __syncwarp();
+    for (int round = 0; round < kUnits; ++round) {
+      const int i = round * kWarp + lane, row = i / kUnits, unit = i % kUnits;
+      if (!(rows.seen >> row & 1)) continue;
+      const int64_t at = 3 * a.sh_coefficients * (rows.first + row) + kUnit * unit;
+      float rates[kUnit];
+      for (int k = 0; k < kUnit; ++k) rates[k] = kUnit * unit + k < 3 ? adam.sh_rate : adam.sh_rest_rate;
+      Floats<kUnit>& record = records.unit(row, unit);
+      const Floats<kUnit> gradient = record;
+      move<kUnit>(adam.params.sh + at, adam.exp_avgs.sh + at, adam.exp_avg_sqs.sh + at, gradient, rates,
+                  shared.pauses[warp_start + row], record);
+    }
+    __syncwarp();
+  }
+
+  __device__ __forceinline__ void geometry(Shared& shared, const WarpRows& rows, const Gradient& g) const {
+    const int lane = threadIdx.x % kWarp;
+    if (!(rows.seen >> lane & 1)) return;
+    const int64_t i = rows.first + lane;
+    const AdamPause pause = shared.pauses[threadIdx.x];
+    const float mean = adam.mean_rate, quat = adam.quat_rate, scale = adam.log_scale_rate;
+    move_part<3>(&GaussianRows::means, i, {g.mean.x, g.mean.y, g.mean.z}, {mean, mean, mean}, pause);
+    move_part<4>(&GaussianRows::quats, i, {g.quat.w, g.quat.x, g.quat.y, g.quat.z}, {quat, quat, quat, quat}, pause);
+    move_part<3>(&GaussianRows::log_scales, i, {g.log_scale.x, g.log_scale.y, g.log_scale.z}, {scale, scale, scale},
+                 pause);
+    move_part<1>(&GaussianRows::opacity_logits, i, {g.logit}, {adam.opacity_logit_rate}, pause);
+  }
+
+  template <int N>
+  __device__ __forceinline__ void move_part(float* GaussianRows::*part, int64_t i, const Floats<N>& gradient,
+                                            const float (&rates)[N], const AdamPause& pause) const {
+    Floats<N> before;
+    move<N>(adam.params.*part + N * i, adam.exp_avgs.*part + N * i, adam.exp_avg_sqs.*part + N * i, gradient, rates,
+            pause, before);
+  }
+};
+
+template <CameraModel MODEL, int DEGREE, class Sink>
+__global__ void __launch_bounds__(kProjectThreads) backward(ProjectParams a, ProjectCotangents in, Sink sink,
+                                                            float* pose_sums) {
   struct Shared {
     Camera camera;
     WarpRecords<kShWidth<DEGREE>> sh[kProjectWarps];
-    WarpRecords<3> vectors[kProjectWarps];
+    typename Sink::Shared sink;
     PoseSums pose;
   };
   SPLAT_SHARED(Shared, shared);
   const Camera& camera = shared.camera;
   const int warp = threadIdx.x / kWarp;
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kProjectThreads + threadIdx.x;
-  const int64_t first = i - threadIdx.x % kWarp, left = a.count - first;  // the warp's Gaussians
-  const int count = static_cast<int>(left < 0 ? 0 : left < kWarp ? left : kWarp);
+  const int64_t first = i - threadIdx.x % kWarp, left = a.count - first;
+  bool seen = false;
+  for (int64_t c = 0; c < a.cameras; ++c) seen |= is_seen(a, in, i, c);
+  const WarpRows rows = {first, static_cast<int>(left < 0 ? 0 : left < kWarp ? left : kWarp),
+                         __ballot_sync(kWholeWarp, seen)};
   Vec3<float> mean = {};
   if (i < a.count) mean = vector_at(a.means, i);
+  sink.start(shared.sink, rows);
   if constexpr (DEGREE >= 0) {
-    WarpRecords<kShWidth<DEGREE>>& sh = shared.sh[warp];
-    const int64_t stride = 3 * a.sh_coefficients;
-    const unsigned seen = __ballot_sync(kWholeWarp, sh_vjp<DEGREE>(a, in, i, mean, sh));
-    sh.store(out.v_sh + stride * first, stride, count);
-    sh.load(a.sh + stride * first, stride, seen);
+    sh_vjp<DEGREE>(a, in, i, mean, shared.sh[warp]);
+    sink.sh(shared.sink, a, rows, shared.sh[warp]);
   }
 
-  Vec3<float> v_mean = {}, v_log_scale = {};
-  Quat<float> v_quat = {};
-  float v_logit = 0.0f;
+  Gradient sum;
   for (int64_t c = 0; c < a.cameras; ++c) {
     __syncthreads();
     if (threadIdx.x == 0) shared.camera = make_camera(a.viewmats + 16 * c, a.Ks + 9 * c, a.width, a.height);
     __syncthreads();
     const int64_t row = c * a.count + i;
     PoseGradient<float> pose = {};
-    if (i < a.count && in.extents[2 * row] > 0.0f) {
+    if (is_seen(a, in, i, c)) {
       const Gaussian<float> gaussian = gaussian_at(a, i, mean);
       const Splat<float> s = splat_of<MODEL>(camera, gaussian);
       const SplatGradient<float> g = splat_vjp<MODEL>(camera, s, cotangent_at(in, row), a.eps2d, a.compensate);
       Vec3<float> v_offset = {};
       if constexpr (DEGREE >= 0) v_offset = offset_vjp<DEGREE>(camera, mean, v_unclamped(in, row), shared.sh[warp]);
-      v_mean = v_mean + row_times(g.p, camera.R) + v_offset;
-      v_quat = {v_quat.w + g.quat.w, v_quat.x + g.quat.x, v_quat.y + g.quat.y, v_quat.z + g.quat.z};
-      v_log_scale = v_log_scale + g.log_scale;
-      v_logit += g.logit;
+      sum.mean = sum.mean + row_times(g.p, camera.R) + v_offset;
+      sum.quat = {sum.quat.w + g.quat.w, sum.quat.x + g.quat.x, sum.quat.y + g.quat.y, sum.quat.z + g.quat.z};
+      sum.log_scale = sum.log_scale + g.log_scale;
+      sum.logit += g.logit;
       if (pose_sums) pose = pose_gradient(camera, pose_share(g, mean, v_offset));
     }
     if (pose_sums) store_pose(shared.pose, pose, pose_sums + (blockIdx.x * a.cameras + c) * kPoseSums);
   }
-  store_vectors(shared.vectors[warp], out.v_means + 3 * first, count, v_mean);
-  store_vectors(shared.vectors[warp], out.v_log_scales + 3 * first, count, v_log_scale);
-  if (i >= a.count) return;
-  reinterpret_cast<float4*>(out.v_quats)[i] = make_float4(v_quat.w, v_quat.x, v_quat.y, v_quat.z);
-  out.v_opacity_logits[i] = v_logit;
+  sink.geometry(shared.sink, rows, sum);
 }
 
 constexpr int kAdders = 32;  // that share the blocks of one camera among them, for each of the sums
@@ -160,17 +275,31 @@ SPLAT_END
 
 namespace splat {
 
-void project_backward_on_gpu(const ProjectParams& a, const ProjectCotangents& in, const ProjectGradients& out,
-                             float* pose_sums, float* v_viewmats, Stream stream) {
-  const unsigned blocks = blocks_for(a.count, kProjectThreads);
-  if (a.sh_degree < 0) fill_zero(out.v_sh, 3 * a.sh_coefficients * a.count * sizeof(float), stream);
+namespace {
+
+template <class Sink>
+void run_backward(const ProjectParams& a, const ProjectCotangents& in, const Sink& sink, float* pose_sums,
+                  Stream stream) {
   with_model_and_degree(a, [&](auto model, auto degree) {
-    launch(backward<decltype(model)::value, decltype(degree)::value>, blocks, kProjectThreads, stream, a, in, out,
-           pose_sums);
+    launch(backward<decltype(model)::value, decltype(degree)::value, Sink>, blocks_for(a.count, kProjectThreads),
+           kProjectThreads, stream, a, in, sink, pose_sums);
   });
+}
+
+}  // namespace
+
+void project_backward_on_gpu(const ProjectParams& a, const ProjectCotangents& in, const GaussianRows& out,
+                             float* pose_sums, float* v_viewmats, Stream stream) {
+  if (a.sh_degree < 0) fill_zero(out.sh, 3 * a.sh_coefficients * a.count * sizeof(float), stream);
+  run_backward(a, in, StoreGradients{out}, pose_sums, stream);
   if (!v_viewmats) return;
-  launch(add_poses, static_cast<unsigned>(a.cameras), kAdders * kPoseSums, stream, pose_sums, int64_t{blocks},
-         v_viewmats);
+  launch(add_poses, static_cast<unsigned>(a.cameras), kAdders * kPoseSums, stream, pose_sums,
+         int64_t{blocks_for(a.count, kProjectThreads)}, v_viewmats);
+}
+
+void project_adam_on_gpu(const ProjectParams& a, const ProjectCotangents& in, const GaussianAdam& adam,
+                         Stream stream) {
+  run_backward(a, in, MoveGaussians{adam}, nullptr, stream);
 }
 
 }  // namespace splat

@@ -7,15 +7,15 @@
 SPLAT_BEGIN
 namespace {
 
-/// N floats that move in one access.
+/// N floats that move in one access, if N is a power of two.
 template <int N>
-struct alignas(N * sizeof(float)) Floats {
+struct alignas((N & (N - 1)) == 0 ? N * sizeof(float) : sizeof(float)) Floats {
   float at[N];
 };
 
 template <int N>
 __device__ __forceinline__ bool is_aligned(const float* pointer) {
-  return reinterpret_cast<uintptr_t>(pointer) % sizeof(Floats<N>) == 0;
+  return reinterpret_cast<uintptr_t>(pointer) % alignof(Floats<N>) == 0;
 }
 
 /// N floats, in one access where they are aligned: a tensor may be a view that starts anywhere.
@@ -25,6 +25,15 @@ __device__ __forceinline__ Floats<N> load(const float* from) {
   Floats<N> result;
   for (int i = 0; i < N; ++i) result.at[i] = from[i];
   return result;
+}
+
+template <int N>
+__device__ __forceinline__ void store(float* to, const Floats<N>& numbers) {
+  if (is_aligned<N>(to)) {
+    *reinterpret_cast<Floats<N>*>(to) = numbers;
+  } else {
+    for (int i = 0; i < N; ++i) to[i] = numbers.at[i];
+  }
 }
 
 /// The records of one warp in shared memory. The pitch is an odd number of quads, so that threads which take a quad of

@@ -4,8 +4,9 @@
 
 #include <tuple>
 
+#include "splat/math/sh.h"
 #include "splat/ops/project.h"
-#include "torch/tensors.h"
+#include "torch/adam.h"
 
 namespace splat {
 
@@ -79,6 +80,27 @@ ProjectResult project(Tensor means, Tensor quats, Tensor log_scales, Tensor opac
   return {means2d, depths, conics, opacities, extents, colours};
 }
 
+/// Cotangents of what project returned, contiguous and alive as long as the pointers into them.
+struct CheckedCotangents {
+  Tensor extents, colours, v_means2d, v_depths, v_conics, v_opacities, v_colours;
+  ProjectCotangents pointers;
+
+  CheckedCotangents(const ProjectParams& p, const Tensor& given_extents, const Tensor& given_colours,
+                    const Tensor& given_v_means2d, const Tensor& given_v_depths, const Tensor& given_v_conics,
+                    const Tensor& given_v_opacities, const Tensor& given_v_colours) {
+    const int64_t c = p.cameras, n = p.count, channels = p.sh_degree < 0 ? 0 : 3;
+    extents = checked(given_extents, "extents", {c, n, 2});
+    colours = checked(given_colours, "colours", {c, n, channels});
+    v_means2d = checked(given_v_means2d, "v_means2d", {c, n, 2});
+    v_depths = checked(given_v_depths, "v_depths", {c, n});
+    v_conics = checked(given_v_conics, "v_conics", {c, n, 3});
+    v_opacities = checked(given_v_opacities, "v_opacities", {c, n});
+    v_colours = checked(given_v_colours, "v_colours", {c, n, channels});
+    pointers = {floats(extents),  floats(colours),     floats(v_means2d), floats(v_depths),
+                floats(v_conics), floats(v_opacities), floats(v_colours)};
+  }
+};
+
 /// The op, by RUN(params, cotangents, gradients, v_viewmats, like); v_viewmats is null if it is not wanted.
 template <auto RUN>
 ProjectResult project_backward(Tensor means, Tensor quats, Tensor log_scales, Tensor opacity_logits, Tensor sh,
@@ -89,24 +111,60 @@ ProjectResult project_backward(Tensor means, Tensor quats, Tensor log_scales, Te
   const ProjectInputs in = checked_project_inputs(means, quats, log_scales, opacity_logits, sh, viewmats, Ks, width,
                                                   height, sh_degree, camera_model, near_plane, far_plane, eps2d,
                                                   compensate);
-  const int64_t c = in.params.cameras, n = in.params.count, channels = sh_degree < 0 ? 0 : 3;
-  extents = checked(extents, "extents", {c, n, 2});
-  colours = checked(colours, "colours", {c, n, channels});
-  v_means2d = checked(v_means2d, "v_means2d", {c, n, 2});
-  v_depths = checked(v_depths, "v_depths", {c, n});
-  v_conics = checked(v_conics, "v_conics", {c, n, 3});
-  v_opacities = checked(v_opacities, "v_opacities", {c, n});
-  v_colours = checked(v_colours, "v_colours", {c, n, channels});
-  const ProjectCotangents cotangents{floats(extents),  floats(colours),     floats(v_means2d), floats(v_depths),
-                                     floats(v_conics), floats(v_opacities), floats(v_colours)};
+  const int64_t c = in.params.cameras, n = in.params.count;
+  const CheckedCotangents cotangents(in.params, extents, colours, v_means2d, v_depths, v_conics, v_opacities,
+                                     v_colours);
   const Tensor v_means = empty(in.means, {n, 3}), v_quats = empty(in.means, {n, 4});
   const Tensor v_log_scales = empty(in.means, {n, 3}), v_opacity_logits = empty(in.means, {n});
   const Tensor v_sh = empty(in.means, {n, in.params.sh_coefficients, 3});
-  const ProjectGradients out{mutable_floats(v_means), mutable_floats(v_quats), mutable_floats(v_log_scales),
-                             mutable_floats(v_opacity_logits), mutable_floats(v_sh)};
+  const GaussianRows out{mutable_floats(v_means), mutable_floats(v_quats), mutable_floats(v_log_scales),
+                         mutable_floats(v_opacity_logits), mutable_floats(v_sh)};
   const Tensor v_viewmats = needs_viewmats ? empty(in.means, {c, 4, 4}) : empty(in.means, {0});
-  RUN(in.params, cotangents, out, needs_viewmats ? mutable_floats(v_viewmats) : nullptr, in.means);
+  RUN(in.params, cotangents.pointers, out, needs_viewmats ? mutable_floats(v_viewmats) : nullptr, in.means);
   return {v_means, v_quats, v_log_scales, v_opacity_logits, v_sh, v_viewmats};
+}
+
+/// The rows of means, quats, log_scales, opacity_logits and sh, which an op writes into.
+inline GaussianRows rows_in_place(const std::vector<Tensor>& tensors, const char* name, const ProjectParams& p) {
+  STD_TORCH_CHECK(tensors.size() == 5, name, " must be 5 tensors, got ", tensors.size());
+  const int64_t n = p.count;
+  return {in_place(tensors[0], name, {n, 3}), in_place(tensors[1], name, {n, 4}), in_place(tensors[2], name, {n, 3}),
+          in_place(tensors[3], name, {n}), in_place(tensors[4], name, {n, p.sh_coefficients, 3})};
+}
+
+/// The op, by RUN(params, cotangents, adam, like).
+template <auto RUN>
+void project_adam(std::vector<Tensor> gaussians, std::vector<Tensor> exp_avgs, std::vector<Tensor> exp_avg_sqs,
+                  Tensor last_steps, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, int64_t sh_degree,
+                  int64_t camera_model, double near_plane, double far_plane, double eps2d, bool compensate,
+                  Tensor extents, Tensor colours, Tensor v_means2d, Tensor v_depths, Tensor v_conics,
+                  Tensor v_opacities, Tensor v_colours, std::vector<double> rates, int64_t step_number, double beta1,
+                  double beta2, double eps) {
+  STD_TORCH_CHECK(gaussians.size() == 5, "gaussians must be 5 tensors, got ", gaussians.size());
+  STD_TORCH_CHECK(rates.size() == 6, "rates must be 6, got ", rates.size());
+  const ProjectInputs in = checked_project_inputs(gaussians[0], gaussians[1], gaussians[2], gaussians[3], gaussians[4],
+                                                  viewmats, Ks, width, height, sh_degree, camera_model, near_plane,
+                                                  far_plane, eps2d, compensate);
+  STD_TORCH_CHECK(in.params.sh_coefficients <= kMaxShCoefficients, "sh must hold at most ", kMaxShCoefficients,
+                  " coefficients, got ", in.params.sh_coefficients);
+  const CheckedCotangents cotangents(in.params, extents, colours, v_means2d, v_depths, v_conics, v_opacities,
+                                     v_colours);
+  GaussianAdam adam;
+  adam.params = rows_in_place(gaussians, "gaussians", in.params);
+  adam.exp_avgs = rows_in_place(exp_avgs, "exp_avgs", in.params);
+  adam.exp_avg_sqs = rows_in_place(exp_avg_sqs, "exp_avg_sqs", in.params);
+  STD_TORCH_CHECK(last_steps.is_contiguous(), "last_steps must be contiguous");
+  last_steps = checked(last_steps, "last_steps", ScalarType::Int, {in.params.count});
+  adam.last_steps = last_steps.mutable_data_ptr<int32_t>();
+  adam.step = adam_step(step_number, beta1, beta2, eps);
+  adam.number = static_cast<int32_t>(step_number);
+  adam.log_beta1 = static_cast<float>(std::log(beta1));
+  adam.log_beta2 = static_cast<float>(std::log(beta2));
+  const double scale = adam_rate_scale(step_number, beta1);
+  float* const scaled[] = {&adam.mean_rate,          &adam.quat_rate, &adam.log_scale_rate,
+                           &adam.opacity_logit_rate, &adam.sh_rate,   &adam.sh_rest_rate};
+  for (size_t i = 0; i < rates.size(); ++i) *scaled[i] = static_cast<float>(rates[i] * scale);
+  RUN(in.params, cotangents.pointers, adam, in.means);
 }
 
 }  // namespace splat

@@ -48,11 +48,20 @@ constexpr char kAdamSchema[] =
     "adam(Tensor(a!)[] params, Tensor[] grads, Tensor(b!)[] exp_avgs, Tensor(c!)[] exp_avg_sqs, float[] rates, "
     "int[] periods, int step, float beta1, float beta2, float eps) -> ()";
 
+// gaussians, and the moments likewise, are means, quats, log_scales, opacity_logits and sh. rates are theirs in this
+// order, sh's first row and its others each having one.
+constexpr char kProjectAdamSchema[] =
+    "project_adam(Tensor(a!)[] gaussians, Tensor(b!)[] exp_avgs, Tensor(c!)[] exp_avg_sqs, Tensor(d!) last_steps, "
+    "Tensor viewmats, Tensor Ks, int width, int height, int sh_degree, int camera_model, float near, float far, "
+    "float eps2d, bool compensate, Tensor extents, Tensor colours, Tensor v_means2d, Tensor v_depths, "
+    "Tensor v_conics, Tensor v_opacities, Tensor v_colours, float[] rates, int step, float beta1, float beta2, "
+    "float eps) -> ()";
+
 /// Declares all ops in a library, torch's or the tests'.
 template <class Library>
 void declare_ops(Library& m) {
   for (const char* schema : {kProjectSchema, kProjectBackwardSchema, kTilesSchema, kBlendSchema, kBlendBackwardSchema,
-                             kPhotometricLossSchema, kSsimSchema, kAdamSchema}) {
+                             kPhotometricLossSchema, kSsimSchema, kAdamSchema, kProjectAdamSchema}) {
     m.def(schema);
   }
 }

@@ -14,7 +14,8 @@ from splat.train.config import TrainConfig
 if TYPE_CHECKING:
     from splat.datasets.scene import Scene
 
-#: Bytes of a Gaussian while it is drawn: what projection makes (48) and its gradients (40), sorting and offsets.
+#: Bytes of a Gaussian while it is drawn: what projection makes (48) and its gradients (40), sorting and offsets. The
+#: Gaussians' own parameters have no gradients in memory.
 RENDER_BYTES = 136
 #: Bytes of a Gaussian on one tile: ids and slots, sorting, what forward notes for backward (65), sums of gradients.
 INSTANCE_BYTES = 140
@@ -42,10 +43,11 @@ class MemoryPlan:
 def bytes_per_gaussian(sh_degree: int) -> int:
     """At the peak of a step or of a refinement, whichever needs more."""
     floats = 11 + 3 * (sh_degree + 1) ** 2
-    parameters_and_moments, statistics = 12 * floats, 8
-    step = 4 * floats + RENDER_BYTES + INSTANCES_PER_GAUSSIAN * INSTANCE_BYTES
+    # Parameters and two moments, the last step that moved it, the strategy's statistics.
+    held = 12 * floats + 4 + 8
+    step = RENDER_BYTES + INSTANCES_PER_GAUSSIAN * INSTANCE_BYTES
     # A refinement has what there was and what there will be at once.
-    return parameters_and_moments + statistics + max(step, parameters_and_moments)
+    return held + max(step, held)
 
 
 def bytes_per_image(pixels: int) -> int:

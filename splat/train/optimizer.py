@@ -5,43 +5,51 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from splat.ops.adam import adam
+from splat.ops.project_adam import PARAMETERS, RATES, project_adam
+from splat.train.frame import Frame
+
+#: The table of the steps that last moved each Gaussian, and its only entry.
+LAST_STEPS = "last_steps"
 
 
 class Adam:
     """Adam whose state lies in plain dictionaries, so that edits of the scene and checkpoints can reach it.
 
+    Gaussians that a view does not show wait until one does; see `project_adam`.
+
     Args:
-        parameters: leaves by name, [N, ...]; the dictionary is shared with whoever edits it.
+        parameters: the Gaussians' tensors by name, [N, ...]; the dictionary is shared with whoever edits it.
 
     Attributes:
-        moments: the first and the second moments, shaped like the parameters and by the same names.
+        state: tables of tensors [N, ...]: the first moments and the second, by the parameters' names, and the number of
+            the step that last moved a Gaussian.
     """
 
     def __init__(self, parameters: dict[str, Tensor]) -> None:
         self.parameters = parameters
-        self.moments = tuple({name: torch.zeros_like(p) for name, p in parameters.items()} for _ in range(2))
+        means = parameters["means"]
+        moments = ({name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()} for _ in range(2))
+        last_steps = torch.zeros(len(means), dtype=torch.int32, device=means.device)
+        self.state: tuple[dict[str, Tensor], ...] = (*moments, {LAST_STEPS: last_steps})
 
-    def step(self, number: int, rates: dict[str, float]) -> None:
-        """Moves the parameters by their gradients, and drops these.
+    def step(self, number: int, rates: dict[str, float], frame: Frame) -> None:
+        """Moves what a frame shows, after backward.
 
         Args:
             number: of this step, the first being 1.
             rates: learning rates by parameter name; "sh_rest" is that of all rows of sh [N, K, 3] but the first.
         """
-        names = [name for name, parameter in self.parameters.items() if parameter.grad is not None]
-        by_element = {name: [rates[name]] for name in names}
-        if "sh" in by_element:
-            columns = self.parameters["sh"].shape[1] * 3
-            by_element["sh"] = [rates["sh"]] * 3 + [rates["sh_rest"]] * (columns - 3)
-        first, second = self.moments
-        adam(
-            [self.parameters[name] for name in names],
-            [gradient for name in names if (gradient := self.parameters[name].grad) is not None],
-            [first[name] for name in names],
-            [second[name] for name in names],
-            rates=[by_element[name] for name in names],
+        first, second, last = self.state
+        project_adam(
+            [self.parameters[name] for name in PARAMETERS],
+            [first[name] for name in PARAMETERS],
+            [second[name] for name in PARAMETERS],
+            last[LAST_STEPS],
+            frame.cameras.viewmats,
+            frame.cameras.Ks,
+            **frame.settings,
+            projection=frame.projection,
+            cotangents=frame.cotangents(),
+            rates=[rates[name] for name in RATES],
             step=number,
         )
-        for parameter in self.parameters.values():
-            parameter.grad = None

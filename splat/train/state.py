@@ -27,7 +27,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         "config": _identity(trainer.config),
         "photos": _photos(trainer),
         "parameters": _on_cpu(trainer.representation.parameters),
-        "moments": [_on_cpu(table) for table in trainer.optimizer.moments],
+        "optimizer": [_on_cpu(table) for table in trainer.optimizer.state],
         "statistics": _on_cpu(trainer.strategy.statistics),
         "generator": trainer.generator.get_state(),
         "pending_views": list(trainer.order.pending),
@@ -45,8 +45,8 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
         raise SplatError("the checkpoint was made with other settings; resume with the settings of its config.json")
     if state["photos"] != _photos(trainer):
         raise SplatError(f"{trainer.scene.source} has other training photos than when the run began; start a new run")
-    tables = [state["parameters"], *state["moments"], state["statistics"]]
-    ours = [trainer.representation.parameters, *trainer.optimizer.moments, trainer.strategy.statistics]
+    tables = [state["parameters"], *state["optimizer"], state["statistics"]]
+    ours = [trainer.representation.parameters, *trainer.optimizer.state, trainer.strategy.statistics]
     count = {tensor.shape[0] for table in tables for tensor in table.values()}
     if [list(table) for table in tables] != [list(table) for table in ours] or len(count) != 1:
         raise SplatError("the checkpoint's tensors do not belong together; start a new run")

@@ -19,10 +19,10 @@ from splat.gaussians import Gaussians
 from splat.morton import morton_order
 from splat.native import pick_device
 from splat.ops.photometric import photometric_loss
-from splat.render import render
 from splat.train.config import TrainConfig
 from splat.train.density import make_strategy
 from splat.train.density.protocol import Edit, apply_edit
+from splat.train.frame import Frame
 from splat.train.init import initial_gaussians
 from splat.train.interrupt import stop_on_signals
 from splat.train.listeners import EvalReport, Listener, StepReport
@@ -202,8 +202,6 @@ class Trainer:
             self.generator.set_state(random)
             self.order.pending = pending
             self.losses.forget(step + 1)
-            for parameter in self.representation.parameters.values():
-                parameter.grad = None
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             if failures == ATTEMPTS:
@@ -235,14 +233,8 @@ class Trainer:
         self.views.prefetch(self.order.pending[-PREFETCH:], factor)
         background = self._background()
         image = target.over(background)
-        rendering = render(
-            self.representation.gaussians(),
-            target.camera,
-            background=background,
-            sh_degree=sh_degree,
-            antialias=config.antialias,
-            absgrad=self.strategy.absgrad,
-        )
+        frame = Frame(self.gaussians(), target.camera, sh_degree=sh_degree, antialias=config.antialias)
+        rendering = frame.render(background=background, absgrad=self.strategy.absgrad)
         self.strategy.watch(rendering)
         loss = photometric_loss(rendering.rgb, image, target.mask, config.optim.ssim_weight)
         logged = (step + 1) % config.save.log_every == 0 or step + 1 in (1, config.iterations)
@@ -254,7 +246,7 @@ class Trainer:
         # The GPU has work now, so there is time for the next photo.
         self.views.upload(self.order.pending[-1:], factor)
         self.strategy.observe(rendering, step + 1)
-        self.optimizer.step(step + 1, self.schedule.rates(step))
+        self.optimizer.step(step + 1, self.schedule.rates(step), frame)
         self.step = step + 1
         assert self.losses.newest is not None
         return StepReport(self.step, self.losses.newest, psnr, self.count, factor, sh_degree, self.seconds)
@@ -275,7 +267,7 @@ class Trainer:
             self._apply(Edit(keep=morton_order(self.gaussians().means)))
 
     def _apply(self, edit: Edit) -> None:
-        apply_edit(edit, self.representation.parameters, self.optimizer.moments, self.strategy.statistics)
+        apply_edit(edit, self.representation.parameters, self.optimizer.state, self.strategy.statistics)
         if self.count == 0:
             raise SplatError(
                 f"no Gaussian is left at step {self.step}: the photos and their cameras do not agree; "

@@ -1,15 +1,17 @@
-// splat::project and splat::project_backward.
+// splat::project, splat::project_backward and splat::project_adam.
 #include "torch/project.h"
 
 #include "cpu/dispatch.h"
 
 SPLAT_DISPATCH(ProjectForward, project_forward)
 SPLAT_DISPATCH(ProjectBackward, project_backward)
+SPLAT_DISPATCH(ProjectAdam, project_adam)
 
 namespace {
 
+using splat::GaussianAdam;
+using splat::GaussianRows;
 using splat::ProjectCotangents;
-using splat::ProjectGradients;
 using splat::ProjectOutputs;
 using splat::ProjectParams;
 using splat::Tensor;
@@ -47,16 +49,23 @@ void viewmats_gradient(const std::vector<float>& sums, int64_t cameras, float* o
   }
 }
 
-void backward(const ProjectParams& params, const ProjectCotangents& cotangents, const ProjectGradients& out,
+void backward(const ProjectParams& params, const ProjectCotangents& cotangents, const GaussianRows& out,
               float* v_viewmats, const Tensor&) {
   const int64_t blocks = (params.count + splat::kProjectBlock - 1) / splat::kProjectBlock;
   const int64_t stride = params.cameras * splat::kPoseSums;
   std::vector<float> pose_sums(v_viewmats ? static_cast<size_t>(blocks * stride) : 0);
   const splat::ProjectBackward kernel = splat::project_backward();
   for_blocks(params.count, [&](int64_t block, int64_t begin, int64_t end) {
-    kernel(params, cotangents, out, v_viewmats ? pose_sums.data() + block * stride : nullptr, begin, end);
+    const GaussianRows rows = {out.means + 3 * begin, out.quats + 4 * begin, out.log_scales + 3 * begin,
+                               out.opacity_logits + begin, out.sh + 3 * params.sh_coefficients * begin};
+    kernel(params, cotangents, rows, v_viewmats ? pose_sums.data() + block * stride : nullptr, begin, end);
   });
   if (v_viewmats) viewmats_gradient(pose_sums, params.cameras, v_viewmats);
+}
+
+void adam(const ProjectParams& params, const ProjectCotangents& cotangents, const GaussianAdam& adam, const Tensor&) {
+  const splat::ProjectAdam kernel = splat::project_adam();
+  for_blocks(params.count, [&](int64_t, int64_t begin, int64_t end) { kernel(params, cotangents, adam, begin, end); });
 }
 
 }  // namespace
@@ -64,4 +73,5 @@ void backward(const ProjectParams& params, const ProjectCotangents& cotangents, 
 STABLE_TORCH_LIBRARY_IMPL(splat, CPU, m) {
   m.impl("project", TORCH_BOX(&splat::project<forward>));
   m.impl("project_backward", TORCH_BOX(&splat::project_backward<backward>));
+  m.impl("project_adam", TORCH_BOX(&splat::project_adam<adam>));
 }

@@ -1,12 +1,13 @@
-// splat::project and splat::project_backward on the GPU.
+// splat::project, splat::project_backward and splat::project_adam on the GPU.
 #include "torch/project.h"
 
 #include "torch/gpu/device.h"
 
 namespace {
 
+using splat::GaussianAdam;
+using splat::GaussianRows;
 using splat::ProjectCotangents;
-using splat::ProjectGradients;
 using splat::ProjectOutputs;
 using splat::ProjectParams;
 using splat::Tensor;
@@ -16,7 +17,7 @@ void forward(const ProjectParams& params, const ProjectOutputs& out, const Tenso
   splat::project_forward_on_gpu(params, out, device.stream);
 }
 
-void backward(const ProjectParams& params, const ProjectCotangents& cotangents, const ProjectGradients& out,
+void backward(const ProjectParams& params, const ProjectCotangents& cotangents, const GaussianRows& out,
               float* v_viewmats, const Tensor& like) {
   const splat::OnDevice device(like);
   const int64_t blocks = (params.count + splat::kProjectBlock - 1) / splat::kProjectBlock;
@@ -25,9 +26,16 @@ void backward(const ProjectParams& params, const ProjectCotangents& cotangents, 
                                  v_viewmats, device.stream);
 }
 
+void adam(const ProjectParams& params, const ProjectCotangents& cotangents, const GaussianAdam& adam,
+          const Tensor& like) {
+  const splat::OnDevice device(like);
+  splat::project_adam_on_gpu(params, cotangents, adam, device.stream);
+}
+
 }  // namespace
 
 SPLAT_GPU_OPS(m) {
   m.impl("project", TORCH_BOX(&splat::project<forward>));
   m.impl("project_backward", TORCH_BOX(&splat::project_backward<backward>));
+  m.impl("project_adam", TORCH_BOX(&splat::project_adam<adam>));
 }

@@ -72,18 +72,18 @@ class Strategy(Protocol):
 
 
 def apply_edit(
-    edit: Edit, parameters: dict[str, Tensor], moments: Iterable[dict[str, Tensor]], statistics: dict[str, Tensor]
+    edit: Edit, parameters: dict[str, Tensor], state: Iterable[dict[str, Tensor]], statistics: dict[str, Tensor]
 ) -> None:
     """Carries out an Edit on parameters, optimiser state and statistics alike: all of it, or nothing where it fails.
 
     Args:
         parameters: [N, ...] leaves by name; like the other tables, the dictionary gets new tensors.
-        moments: dictionaries of tensors shaped like the parameters, by the same names. Rows of Gaussians that were
-            reset, cloned or made anew are zero.
+        state: the optimiser's tables [N, ...]. Rows of Gaussians that were cloned or made anew are zero, and those of
+            a parameter that was reset, in tensors by its name.
         statistics: [N, ...] by any name. Rows that were cloned or made anew are zero.
     """
     count = next(iter(parameters.values())).shape[0]
-    moments = list(moments)
+    state = list(state)
     kept = slice(None) if edit.keep is None else edit.keep
     cloned = torch.empty(0, dtype=torch.int64) if edit.clone is None else edit.clone
     reset = edit.reset.values if edit.reset is not None else {}
@@ -98,7 +98,7 @@ def apply_edit(
         changed[name] = torch.cat(parts).requires_grad_()
     added = next(iter(changed.values())).shape[0] - _kept_count(edit, count)
     changed_tables: list[dict[str, Tensor]] = []
-    for table in (*moments, statistics):
+    for table in (*state, statistics):
         fresh: dict[str, Tensor] = {}
         for name, values in table.items():
             if edit.reset is not None and name in reset and table is not statistics:
@@ -107,7 +107,7 @@ def apply_edit(
                 values = torch.zeros_like(values)
             fresh[name] = torch.cat([values[kept], values.new_zeros(added, *values.shape[1:])])
         changed_tables.append(fresh)
-    for table, fresh in zip((parameters, *moments, statistics), (changed, *changed_tables), strict=True):
+    for table, fresh in zip((parameters, *state, statistics), (changed, *changed_tables), strict=True):
         table.update(fresh)
 
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "splat/math/adam.h"
 #include "splat/stream.h"
 
 namespace splat {
@@ -46,12 +47,25 @@ struct ProjectCotangents {
   const float* v_colours = nullptr;    // [C, N, 3], or null without colours
 };
 
-struct ProjectGradients {
-  float* v_means = nullptr;           // [N, 3]
-  float* v_quats = nullptr;           // [N, 4]
-  float* v_log_scales = nullptr;      // [N, 3]
-  float* v_opacity_logits = nullptr;  // [N]
-  float* v_sh = nullptr;              // [N, K, 3]
+/// A tensor each of what a Gaussian has, or of its gradients, or of an optimiser's moments.
+struct GaussianRows {
+  float* means = nullptr;           // [N, 3]
+  float* quats = nullptr;           // [N, 4]
+  float* log_scales = nullptr;      // [N, 3]
+  float* opacity_logits = nullptr;  // [N]
+  float* sh = nullptr;              // [N, K, 3]
+};
+
+/// Adam's state of all Gaussians. The moments of one that no camera sees are left as they are; `last_steps` tells since
+/// when, and the next step that sees it makes up for the others.
+struct GaussianAdam {
+  GaussianRows params, exp_avgs, exp_avg_sqs;
+  int32_t* last_steps = nullptr;    // [N] number of the last step that moved a Gaussian, 0 at first
+  AdamStep step;
+  int32_t number = 0;               // of this step
+  float log_beta1 = 0, log_beta2 = 0;
+  /// Learning rates over 1 - beta1^n: of means, quats, log_scales, opacity_logits, the first and the other rows of sh.
+  float mean_rate = 0, quat_rate = 0, log_scale_rate = 0, opacity_logit_rate = 0, sh_rate = 0, sh_rest_rate = 0;
 };
 
 /// Gaussians of one call of a kernel on the CPU, at most: small enough for their gradients to stay in the first cache.
@@ -65,17 +79,25 @@ constexpr int kPoseSums = 12;
 /// Writes all outputs of Gaussians [begin, end), for every camera.
 using ProjectForward = void (*)(const ProjectParams&, const ProjectOutputs&, int64_t begin, int64_t end);
 
-/// Writes all gradients of Gaussians [begin, end), summed over cameras. pose_sums [C, kPoseSums] receives these
-/// Gaussians' share of the viewmats' gradient; null if it is not wanted.
-using ProjectBackward = void (*)(const ProjectParams&, const ProjectCotangents&, const ProjectGradients&,
+/// Writes all gradients of Gaussians [begin, end), summed over cameras; `begin` is the first row of `out`. pose_sums
+/// [C, kPoseSums] receives these Gaussians' share of the viewmats' gradient; null if it is not wanted.
+using ProjectBackward = void (*)(const ProjectParams&, const ProjectCotangents&, const GaussianRows& out,
                                  float* pose_sums, int64_t begin, int64_t end);
+
+/// Moves the visible ones of Gaussians [begin, end) by their gradients, which are never stored. Of sh only the
+/// coefficients that the cameras' colours have been made of.
+using ProjectAdam = void (*)(const ProjectParams&, const ProjectCotangents&, const GaussianAdam&, int64_t begin,
+                             int64_t end);
 
 /// Writes all outputs, on the GPU.
 void project_forward_on_gpu(const ProjectParams&, const ProjectOutputs&, Stream);
 
 /// Writes all gradients, on the GPU. v_viewmats [C, 4, 4] is made by way of pose_sums
 /// [ceil(N / kProjectBlock), C, kPoseSums], temporary memory; both are null if it is not wanted.
-void project_backward_on_gpu(const ProjectParams&, const ProjectCotangents&, const ProjectGradients&, float* pose_sums,
+void project_backward_on_gpu(const ProjectParams&, const ProjectCotangents&, const GaussianRows&, float* pose_sums,
                              float* v_viewmats, Stream);
+
+/// Moves all visible Gaussians, on the GPU.
+void project_adam_on_gpu(const ProjectParams&, const ProjectCotangents&, const GaussianAdam&, Stream);
 
 }  // namespace splat

@@ -1,0 +1,52 @@
+"""One view of a scene as a training step sees it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from splat.cameras import Cameras
+from splat.gaussians import Gaussians
+from splat.ops.project import Projection, project
+from splat.render import Rendering, composite, projection_settings
+
+#: What blending is differentiated in.
+BLENDED = ("means2d", "conics", "opacities", "colours")
+
+
+class Frame:
+    """A projected scene, at which a step's graph begins.
+
+    Backward leaves its gradients here, in what was projected. The optimiser takes them on to the Gaussians themselves,
+    whose gradients are thus never stored: they would need as much memory as the scene.
+
+    Args:
+        gaussians: the scene; no gradient reaches it.
+        cameras: C views of one size.
+        sh_degree, antialias: as for `render`.
+    """
+
+    def __init__(self, gaussians: Gaussians, cameras: Cameras, *, sh_degree: int | None, antialias: str) -> None:
+        self.cameras = cameras
+        self.settings = projection_settings(gaussians, cameras, sh_degree=sh_degree, antialias=antialias)
+        with torch.no_grad():
+            self.projection = project(
+                **gaussians.parameters(), viewmats=cameras.viewmats, Ks=cameras.Ks, **self.settings
+            )
+        for name in BLENDED:
+            getattr(self.projection, name).requires_grad_()
+
+    def render(self, *, background: Tensor | None = None, absgrad: bool = False) -> Rendering:
+        """The image of the projection; see `render` for the arguments."""
+        return composite(
+            self.projection,
+            self.projection.colours,
+            self.cameras.width,
+            self.cameras.height,
+            background=background,
+            absgrad=absgrad,
+        )
+
+    def cotangents(self) -> Projection:
+        """After backward: the gradients of the loss in the projection; zeros where there is none."""
+        return Projection(*(torch.zeros_like(x) if x.grad is None else x.grad for x in self.projection))
