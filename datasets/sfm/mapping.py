@@ -14,7 +14,8 @@ MIN_MODEL = 3
 def map_photos(
     database: Path, images: Path, work: Path, count: int, seed: int, threads: int, progress: Callable[[int, int], None]
 ) -> tuple[list[Any], str]:
-    """Places the photos: one after another, and where that places fewer than half, all at once; the better is kept.
+    """Places the photos one after another. Where that places fewer than half, or ends in pieces that it cannot
+    join, it places them all at once, too, and the model of more photos is kept.
 
     Args:
         work: an empty folder for what COLMAP writes meanwhile.
@@ -24,7 +25,8 @@ def map_photos(
         pycolmap.Reconstructions, the largest first, at least MIN_MODEL photos each; and the mapper's name.
     """
     models = _incremental(database, images, work / "incremental", count, seed, threads, progress)
-    if models and 2 * models[0].num_reg_images() >= count:
+    placed = [set(model.reg_image_ids()) for model in models]
+    if placed and 2 * len(placed[0]) >= count and placed[0] == set.union(*placed):
         return models, "incremental"
     other = _global(database, images, work / "global", seed, threads)
     return (other, "global") if _score(other) > _score(models) else (models, "incremental")

@@ -198,9 +198,10 @@ def test_the_sample_says_where_it_is_from_but_not_where_it_was_taken(sample: Pat
 
 def test_a_video(data: Path, tmp_path: Path) -> None:
     steps: list[tuple[str, int, int]] = []
-    config = CaptureConfig(frames=24, max_image_size=800, max_features=2000)
+    # With these settings the incremental mapper ends in a piece of 18 frames and one of 13; the global one joins all.
+    config = CaptureConfig(frames=30, max_image_size=800, max_features=2000)
     result = capture(data / "video" / "bonsai_orbit.mp4", tmp_path / "scene", config, lambda *step: steps.append(step))
-    assert steps[0][0] == "frames" and len(result.registered) >= 16 and result.reprojection_error < 1
+    assert steps[0][0] == "frames" and len(result.registered) >= 28 and result.reprojection_error < 1
 
 
 def test_placing_under_half_tries_all_at_once_too(few: Path, tmp_path: Path) -> None:
