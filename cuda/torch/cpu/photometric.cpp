@@ -26,19 +26,16 @@ struct Strips {
   PhotometricParams params;
   std::vector<double> ssim_sums, l1_sums;
 
-  explicit Strips(const splat::PhotometricImages& images) : params{images} {
-    const int64_t wanted = (params.row + splat::kStripMax - 1) / splat::kStripMax;
-    params.strip = ((params.row + wanted - 1) / wanted + 15) / 16 * 16;
-    params.strips = (params.row + params.strip - 1) / params.strip;
-    ssim_sums.resize(params.cameras * params.strips * params.height);
-    l1_sums.resize(ssim_sums.size());
+  explicit Strips(const splat::PhotometricImages& images) : params(splat::in_strips(images)) {
+    ssim_sums.resize(params.items());
+    l1_sums.resize(params.items());
     params.ssim_sums = ssim_sums.data();
     params.l1_sums = l1_sums.data();
   }
 
   void run() {
     const splat::PhotometricKernels kernels = splat::photometric_kernels();
-    torch::stable::parallel_for(0, ssim_sums.size(), kRowsPerTask, [&](int64_t begin, int64_t end) {
+    torch::stable::parallel_for(0, params.items(), kRowsPerTask, [&](int64_t begin, int64_t end) {
       const std::unique_ptr<float[], AlignedDelete> workspace(
           new (std::align_val_t(kCacheLine)) float[kernels.workspace_floats]);
       kernels.run(params, begin, end, workspace.get());

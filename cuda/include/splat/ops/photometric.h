@@ -33,7 +33,18 @@ struct PhotometricParams : PhotometricImages {
   int64_t strips = 0;           // per row; the last may be narrower
   float ssim_weight = 0;        // d loss / d one value of the SSIM map
   float l1_weight = 0;          // d loss / d one |rendered - target|
+
+  int64_t items() const { return cameras * strips * height; }
 };
+
+/// Cuts images into strips of about the same width.
+inline PhotometricParams in_strips(const PhotometricImages& images) {
+  PhotometricParams params{images};
+  const int64_t wanted = (params.row + kStripMax - 1) / kStripMax;
+  params.strip = ((params.row + wanted - 1) / wanted + 15) / 16 * 16;
+  params.strips = (params.row + params.strip - 1) / params.strip;
+  return params;
+}
 
 struct PhotometricKernels {
   /// Makes the items [begin, end). Each comes out the same, bit for bit, whichever range it is made in; a range costs
