@@ -1,7 +1,8 @@
 // simd<T, W>: W lanes of T with the vocabulary of scalar.h, so that the templates in math/ run on vectors.
 //
-// x86 float vectors of 4, 8 and 16 lanes are intrinsics (simd_x86.h). Everything else (ARM, double) is the compiler's
-// own vector type, which gcc and clang have. simd_float is the widest one of the instruction set being compiled for.
+// Float vectors of 4, 8 and 16 lanes on x86 and of 4 lanes on 64-bit ARM are intrinsics (simd_x86.h, simd_neon.h).
+// Everything else (other CPUs, double) is the compiler's own vector type, which gcc and clang have. simd_float is the
+// widest one of the instruction set being compiled for.
 // A comparison gives simd<T, W>::mask; combine masks with & | ! and use them in select(mask, a, b).
 #pragma once
 
@@ -111,6 +112,7 @@ template <class T, int W> struct simd;
 
 SPLAT_END
 
+#include "splat/simd_neon.h"
 #include "splat/simd_x86.h"
 
 SPLAT_BEGIN
