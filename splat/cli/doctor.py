@@ -19,6 +19,8 @@ from splat.cli.needs import EXTRAS, install_line, missing
 from splat.cli.output import reporting
 
 DISTRIBUTION = "splatworks"
+#: What the library itself needs.
+CORE = ("torch", "numpy")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,10 @@ def run_checks() -> Iterator[Check]:
         try:
             yield check()
         except Exception as error:
-            yield Check(name, "broken", f"{type(error).__name__}: {error}", "Report this with the line above.")
+            advice = "Report this with the line above."
+            if isinstance(error, ModuleNotFoundError) and error.name in CORE:
+                advice = f"Run: pip install {error.name}"
+            yield Check(name, "broken", f"{type(error).__name__}: {error}", advice)
 
 
 def as_text(checks: Sequence[Check]) -> str:

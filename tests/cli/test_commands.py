@@ -180,6 +180,12 @@ def test_doctor_says_what_works(capfd: pytest.CaptureFixture[str]) -> None:
     assert "ok  CPU library" in capfd.readouterr().out
 
 
+def test_doctor_without_torch() -> None:
+    code = "import sys; sys.modules['torch'] = None; from splat.cli.main import main; sys.exit(main(['doctor']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "-> Run: pip install torch\n" in done.stdout and "Report this" not in done.stdout
+
+
 def test_doctor_notices_a_foreign_splat(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
