@@ -39,7 +39,7 @@ def test_no_stage_takes_more_instructions_than_recorded(instructions: ModuleType
     recorded = record["instructions_per_unit"][level]
     assert counted.keys() == recorded.keys()
     worse = [
-        f"{name}: {stage.per_unit:.1f} instructions a {stage.unit}, not {recorded[name]}"
+        f"{name}: {stage.per_unit:.1f} instructions per {stage.unit}, not {recorded[name]}"
         for name, stage in counted.items()
         if stage.per_unit > TOLERANCE * recorded[name]
     ]
