@@ -19,8 +19,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
-from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel
+except ImportError:  # The one that a virtual environment of Python 3.11 or older begins with.
+    sys.exit("Splat's build needs setuptools >= 77: run `pip install 'setuptools>=77' ninja`, then as before.")
 
 ROOT = Path(__file__).resolve().parent
 MAPPED = {"splat.datasets": "datasets", "splat.viewer": "viewer"}
