@@ -30,8 +30,7 @@ OF_A_STEP = {
     "photometric": ["similarity", "finish_loss", "make_gradient"],
     "blend_backward": ["sum_instances<3, false, false>"],
     "blend_gather": ["gather"],
-    "project_backward": ["backward<0, 3>"],
-    "adam": ["update<4>"],
+    "project_backward": ["backward<0, 3, MoveGaussians>"],
 }
 KINDS = ("all", "float", "special", "shared", "global", "warp")
 ARITHMETIC = {"add", "sub", "mul", "fma", "min", "max", "abs", "neg"}
