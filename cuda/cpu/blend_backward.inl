@@ -20,23 +20,23 @@ int64_t scratch(int64_t channels) {
 void load_pixels(const BlendBackward& p, const TileFrame& frame, const Pixels& pixels) {
   const int channels = p.in.channels;
   pixels.start(frame);
-  frame.for_pixels([&](int column, int row, int64_t pixel) {
+  pixels.each(frame, [&](float* lane, int64_t pixel) {
     float rest = p.transmittances[pixel] * p.v_transmittances[pixel];
     for (int d = 0; d < channels; ++d) {
       const float g = p.v_image[pixel * channels + d];
-      pixels.at(column, row, kVColour + d) = g;
+      lane[(kVColour + d) * V::width] = g;
       rest = fma(g, p.image[pixel * channels + d], rest);
     }
-    pixels.at(column, row, kRest) = rest;
+    lane[kRest * V::width] = rest;
   });
 }
 
 /// d(loss)/d(background) = sum over the tile's pixels of T g.
-void background_share(const BlendBackward& p, int64_t tile, const TileFrame& frame) {
+void background_share(const BlendBackward& p, int64_t tile, const TileFrame& frame, const Pixels& pixels) {
   const int channels = p.in.channels;
   float* shares = p.v_background + tile * channels;
   for (int d = 0; d < channels; ++d) shares[d] = 0.0f;
-  frame.for_pixels([&](int, int, int64_t pixel) {
+  pixels.each(frame, [&](const float*, int64_t pixel) {
     for (int d = 0; d < channels; ++d) {
       shares[d] = fma(p.transmittances[pixel], p.v_image[pixel * channels + d], shares[d]);
     }
@@ -108,7 +108,7 @@ void instances(const BlendBackward& p, int64_t tile, const TileFrame& frame, con
       const uint64_t mask = static_cast<uint64_t>(p.blocks[first + i]);
       float* sums = p.sums + p.slots[first + i] * row;
       if (mask) {
-        instance<D, ABSGRAD>(batch.splat(i), batch.colour[i], channels, mask, pixels.memory, colour_sums, sums);
+        instance<D, ABSGRAD>(batch.splat<V>(i), batch.colour[i], channels, mask, pixels.memory, colour_sums, sums);
       } else {
         for (int64_t j = 0; j < row; ++j) sums[j] = 0.0f;
       }
@@ -135,7 +135,7 @@ void tile(const BlendBackward& p, int64_t index, float* memory) {
   const TileFrame frame(p.in, index);
   const Pixels pixels{memory, planes_of(p.in.channels)};
   load_pixels(p, frame, pixels);
-  if (p.v_background) background_share(p, index, frame);
+  if (p.v_background) background_share(p, index, frame, pixels);
   float* colour_sums = memory + static_cast<int64_t>(pixels.planes) * kTilePixels;
   if (p.absgrad) {
     instances_by_channels<true>(p, index, frame, pixels, colour_sums);

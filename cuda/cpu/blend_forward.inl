@@ -1,37 +1,44 @@
-// Compositing one tile: Gaussian by Gaussian in depth order, each over the blocks of pixels that its ellipse touches.
-// The state of all 256 pixels stays in the first-level cache. Every block that an instance contributed to is noted, so
-// that backward visits no other.
+// Compositing one tile: a batch of Gaussians at a time, over one cell of pixels after the other. A cell's pixels stay
+// in registers while those of the batch that can reach it pass in depth order. Every block that an instance contributed
+// to is noted, so that backward visits no other.
 #include "cpu/blend_tile.h"
+#include "cpu/interleaved.h"
 
 SPLAT_BEGIN
 namespace {
 
-/// Which blocks each Gaussian of the batch can reach: the blocks of a row of blocks lie between the ends of its span.
-/// One lane is one Gaussian; a row's blocks are the bits of a small number 2^after - 2^first, exact as a float.
-void reachable_blocks(const Batch& batch, uint64_t* masks) {
-  constexpr int kRowsAtOnce = 16 / kBlocksAcross < kBlocksDown ? 16 / kBlocksAcross : kBlocksDown;
-  // Rounded to the nearest integer: ceil of the first block's number, floor of the last one's, with a little room.
-  const V per_column(1.0f / kBlockColumns), before(1.0f / kBlockColumns - 0.51f), behind(0.51f);
-  const V zero(0.0f), one(1.0f), across(kBlocksAcross), magic(kRoundingMagic);
+// A cell is a block or, as long vectors make up for few of them, two short ones, one above the other.
+constexpr int kCellBlocks = V::width < 16 ? 2 : 1;
+constexpr int kCellRows = kCellBlocks * kBlockRows;
+constexpr int kCells = kBlocks / kCellBlocks;
+using Cell = interleaved<V, kCellBlocks>;
+
+/// The cell's k-th block, kBlocksAcross behind the one above it.
+constexpr int block_of(int cell, int k) {
+  return (cell / kBlocksAcross * kCellBlocks + k) * kBlocksAcross + cell % kBlocksAcross;
+}
+
+/// Which Gaussians of the batch can reach each cell: in its rows, their ellipses come into its columns. One lane is one
+/// Gaussian, and bit i of a cell's word is Gaussian i.
+void reachable(const Batch& batch, uint64_t* gaussians) {
+  const float room = 0.04f;  // px, for rounding
+  const V two(2.0f);
+  for (int cell = 0; cell < kCells; ++cell) gaussians[cell] = 0;
   for (int i = 0; i < batch.size; i += V::width) {
-    const Ellipse<V> e = ellipse(V::load(batch.x + i), V::load(batch.y + i), V::load(batch.a + i),
-                                 V::load(batch.b + i), V::load(batch.c + i), V::load(batch.limit + i));
-    for (int lane = 0; lane < V::width; ++lane) masks[i + lane] = 0;
-    for (int row = 0; row < kBlocksDown; row += kRowsAtOnce) {
-      V bits = zero;
-      for (int r = 0; r < kRowsAtOnce; ++r) {
-        const float top = static_cast<float>((row + r) * kBlockRows);
-        const Span<V> span = band_span(e, V(top), V(top + (kBlockRows - 1)));
-        const V first = clamp(fma(span.left, per_column, before), zero, across);
-        const V after = clamp(fma(span.right, per_column, behind), zero, across);
-        const V row_bits = add_to_exponent(one, after + magic) - add_to_exponent(one, first + magic);
-        const V place(static_cast<float>(1 << (r * kBlocksAcross)));
-        bits = fma(keep(!span.is_empty, max(row_bits, zero)), place, bits);
-      }
-      float lanes[V::width];
-      bits.store(lanes);
-      for (int lane = 0; lane < V::width; ++lane) {
-        masks[i + lane] |= static_cast<uint64_t>(static_cast<int32_t>(lanes[lane])) << (row * kBlocksAcross);
+    const int count = batch.size - i < V::width ? batch.size - i : V::width;
+    const uint64_t lanes = (uint64_t{1} << count) - 1;
+    const Ellipse<V> e =
+        ellipse(V::load(batch.x + i), V::load(batch.y + i), two * V::load(batch.half_a + i), V::load(batch.b + i),
+                two * V::load(batch.half_c + i), V::load(batch.limit + i));
+    for (int cell = 0; cell < kCells; cell += kBlocksAcross) {
+      const float top = static_cast<float>(cell / kBlocksAcross * kCellRows);
+      const Span<V> span = band_span(e, V(top), V(top + (kCellRows - 1)));
+      for (int across = 0; across < kBlocksAcross; ++across) {
+        const float left = static_cast<float>(across * kBlockColumns);
+        // A span of NaN misses none.
+        const auto misses =
+            span.is_empty | (span.right < V(left - room)) | (span.left > V(left + (kBlockColumns - 1) + room));
+        gaussians[cell + across] |= (~misses.bits() & lanes) << i;
       }
     }
   }
@@ -49,60 +56,97 @@ float bits_as_float(int32_t bits) {
   return result;
 }
 
-/// Blocks in which some pixel has not stopped.
-uint64_t live_blocks(const Pixels& pixels) {
+/// Cells in which some pixel has not stopped.
+uint64_t live_cells(const Pixels& pixels) {
   uint64_t live = 0;
-  for (int block = 0; block < kBlocks; ++block) {
-    const V transmittance = V::load(pixels.block(block) + Pixels::kTransmittance * V::width);
-    live |= static_cast<uint64_t>(any(transmittance > V(0.0f))) << block;
+  for (int cell = 0; cell < kCells; ++cell) {
+    V most(-1.0f);
+    for (int k = 0; k < kCellBlocks; ++k) {
+      most = max(most, V::load(pixels.block(block_of(cell, k)) + Pixels::kTransmittance * V::width));
+    }
+    live |= static_cast<uint64_t>(any(most > V(0.0f))) << cell;
   }
   return live;
 }
 
-/// Composites one Gaussian over the blocks of a mask. Returns those where it was visible.
+/// Composites those Gaussians of the batch that the mask names over a cell. Notes in `visible` where they were seen, a
+/// word of blocks each.
 template <int D, bool MEDIAN>
-uint64_t composite(const Splat2d<V>& splat, const float* colour, int any_channels, int32_t id, uint64_t mask,
-                   float* memory) {
-  const int channels = D ? D : any_channels, planes = planes_of(channels);
-  uint64_t visible = 0;
+void composite(const Batch& batch, const int32_t* ids, int any_channels, int cell, uint64_t mask, const Pixels& pixels,
+               uint64_t* visible) {
+  const int channels = D ? D : any_channels;
+  const auto plane = [&](int index, int k) { return pixels.block(block_of(cell, k)) + index * V::width; };
+  const auto load = [&](int index) { return Cell::from([&](int k) { return V::load(plane(index, k)); }); };
+  const auto store = [&](const Cell& values, int index) {
+    for (int k = 0; k < kCellBlocks; ++k) values.of[k].store(plane(index, k));
+  };
+  const Cell x(V::load(plane(Pixels::kX, 0))), y = load(Pixels::kY);
+  Cell transmittance = load(Pixels::kTransmittance), median = load(kColour + channels);
+  Cell colours[D ? D : 1];
+  for (int d = 0; d < D; ++d) colours[d] = load(kColour + d);
   for (; mask; mask &= mask - 1) {
-    const int block = lowest_bit(mask);
-    const auto plane = [&](int index) { return memory + (block * planes + index) * V::width; };
-    const Coverage<V> cover = coverage(splat, V::load(plane(Pixels::kX)), V::load(plane(Pixels::kY)));
-    const V transmittance = V::load(plane(Pixels::kTransmittance));
-    const Blend<V> step = blend(cover, transmittance);
-    step.next.store(plane(Pixels::kTransmittance));
+    const int i = lowest_bit(mask);
+    const Blend<Cell> step = blend(coverage(batch.splat<Cell>(i), x, y), transmittance);
+    const float* colour = batch.colour[i];
     for (int d = 0; d < channels; ++d) {
-      fma(step.weight, V(colour[d]), V::load(plane(kColour + d))).store(plane(kColour + d));
+      if (D) {
+        colours[d] = fma(step.weight, Cell(colour[d]), colours[d]);
+      } else {
+        store(fma(step.weight, Cell(colour[d]), load(kColour + d)), kColour + d);
+      }
     }
     if (MEDIAN) {
-      const V half(0.5f);
+      const Cell half(0.5f);
       const auto falls = step.accepted & (transmittance >= half) & (step.next < half);
-      float* median = plane(kColour + channels);
-      select(falls, V(bits_as_float(id)), V::load(median)).store(median);
+      median = select(falls, Cell(bits_as_float(ids[i])), median);
     }
-    visible |= static_cast<uint64_t>(any(step.accepted)) << block;
+    transmittance = step.next;
+    uint64_t seen = 0;  // without branches, which would be mispredicted
+    for (int k = 0; k < kCellBlocks; ++k) {
+      seen |= (uint64_t{0} - uint64_t{any(step.accepted.of[k])}) & (uint64_t{1} << block_of(cell, k));
+    }
+    visible[i] |= seen;
   }
-  return visible;
+  store(transmittance, Pixels::kTransmittance);
+  for (int d = 0; d < D; ++d) store(colours[d], kColour + d);
+  if (MEDIAN) store(median, kColour + channels);
 }
 
+/// Writes the tile's part of the image.
+template <int D, bool MEDIAN>
+void write(const BlendForward& p, const TileFrame& frame, const Pixels& pixels) {
+  const int channels = D ? D : p.in.channels;
+  const float* background = p.in.background ? p.in.background + frame.camera * channels : nullptr;
+  pixels.each(frame, [&](const float* lane, int64_t pixel) {
+    const float transmittance = abs(lane[Pixels::kTransmittance * V::width]);
+    p.transmittances[pixel] = transmittance;
+    for (int d = 0; d < channels; ++d) {
+      const float behind = background ? transmittance * background[d] : 0.0f;
+      p.image[pixel * channels + d] = lane[(kColour + d) * V::width] + behind;
+    }
+    if (MEDIAN) memcpy(p.median_ids + pixel, &lane[(kColour + channels) * V::width], sizeof(int32_t));
+  });
+}
+
+/// Batch by batch, until no pixel is left that more could be seen through.
 template <int D, bool MEDIAN>
 void composite_tile(const BlendForward& p, int64_t tile, const TileFrame& frame, const Pixels& pixels) {
   const int64_t last = p.in.offsets[tile + 1];
   int64_t first = p.in.offsets[tile];
   Batch batch;
-  uint64_t masks[Batch::kSize];
-  for (uint64_t live = live_blocks(pixels); first < last && live; live = live_blocks(pixels)) {
+  uint64_t gaussians[kCells], visible[Batch::kSize];
+  for (uint64_t live = live_cells(pixels); first < last && live; live = live_cells(pixels), first += batch.size) {
     batch.fetch(p.in, frame, first, last);
-    reachable_blocks(batch, masks);
-    for (int i = 0; i < batch.size; ++i, ++first) {
-      const uint64_t visible = composite<D, MEDIAN>(batch.splat(i), batch.colour[i], p.in.channels,
-                                                    p.in.gaussian_ids[first], masks[i] & live, pixels.memory);
-      if (p.blocks) p.blocks[first] = static_cast<int64_t>(visible);
+    reachable(batch, gaussians);
+    for (int i = 0; i < batch.size; ++i) visible[i] = 0;
+    for (; live; live &= live - 1) {
+      const int cell = lowest_bit(live);
+      composite<D, MEDIAN>(batch, p.in.gaussian_ids + first, p.in.channels, cell, gaussians[cell], pixels, visible);
     }
+    if (p.blocks) memcpy(p.blocks + first, visible, batch.size * sizeof(uint64_t));
   }
-  if (!p.blocks) return;
-  for (; first < last; ++first) p.blocks[first] = 0;
+  if (p.blocks) memset(p.blocks + first, 0, (last - first) * sizeof(int64_t));
+  write<D, MEDIAN>(p, frame, pixels);
 }
 
 /// Specialised for the usual numbers of channels, so that colours stay in registers; 0 takes any number.
@@ -125,25 +169,15 @@ void tile(const BlendForward& p, int64_t index, float* memory) {
   const int channels = p.in.channels;
   const Pixels pixels{memory, planes_of(channels)};
   pixels.start(frame);
+  // By the time they are written, they are at hand.
+  frame.prefetch_pixels(p.image, channels);
+  frame.prefetch_pixels(p.transmittances, 1);
   if (p.median_ids) {
-    frame.for_pixels([&](int column, int row, int64_t) {
-      pixels.at(column, row, kColour + channels) = bits_as_float(-1);
-    });
+    for (int i = 0; i < kBlocks; ++i) V(bits_as_float(-1)).store(pixels.block(i) + (kColour + channels) * V::width);
     composite_channels<true>(p, index, frame, pixels);
   } else {
     composite_channels<false>(p, index, frame, pixels);
   }
-
-  const float* background = p.in.background ? p.in.background + frame.camera * channels : nullptr;
-  frame.for_pixels([&](int column, int row, int64_t pixel) {
-    const float transmittance = abs(pixels.at(column, row, Pixels::kTransmittance));
-    p.transmittances[pixel] = transmittance;
-    for (int d = 0; d < channels; ++d) {
-      const float behind = background ? transmittance * background[d] : 0.0f;
-      p.image[pixel * channels + d] = pixels.at(column, row, kColour + d) + behind;
-    }
-    if (p.median_ids) memcpy(p.median_ids + pixel, &pixels.at(column, row, kColour + channels), sizeof(int32_t));
-  });
 }
 
 }  // namespace

@@ -39,13 +39,15 @@ struct TileFrame {
     first_pixel = (camera * in.height + top) * in.width + left;
   }
 
-  /// Calls f(column, row, pixel) for the tile's pixels that are in the image, with their index in [C, H, W].
-  template <class F>
-  void for_pixels(const F& f) const {
+  /// The index in [C, H, W] of a pixel of the tile.
+  int64_t pixel(int column, int row) const { return first_pixel + static_cast<int64_t>(row) * image_width + column; }
+
+  /// Asks for the tile's part of an image [C, H, W, channels].
+  void prefetch_pixels(const float* image, int channels) const {
+    constexpr int kLine = 16;  // floats
     for (int row = 0; row < rows; ++row) {
-      for (int column = 0; column < columns; ++column) {
-        f(column, row, first_pixel + static_cast<int64_t>(row) * image_width + column);
-      }
+      const float* begin = image + pixel(0, row) * channels;
+      for (int i = 0; i < columns * channels; i += kLine) prefetch(begin + i);
     }
   }
 };
@@ -62,10 +64,21 @@ struct Pixels {
   int planes;
 
   float* block(int index) const { return memory + static_cast<int64_t>(index) * planes * V::width; }
-  float& at(int column, int row, int plane) const {
-    const int index = row / kBlockRows * kBlocksAcross + column / kBlockColumns;
-    const int lane = row % kBlockRows * kBlockColumns + column % kBlockColumns;
-    return block(index)[plane * V::width + lane];
+
+  /// Calls f(lane, pixel) for the tile's pixels that are in the image, with their index in [C, H, W]. Plane i of the
+  /// pixel is lane[i * V::width].
+  template <class F>
+  void each(const TileFrame& frame, const F& f) const {
+    for (int i = 0; i < kBlocks; ++i) {
+      const int left = i % kBlocksAcross * kBlockColumns, top = i / kBlocksAcross * kBlockRows;
+      const int columns = frame.columns - left < kBlockColumns ? frame.columns - left : kBlockColumns;
+      const int rows = frame.rows - top < kBlockRows ? frame.rows - top : kBlockRows;
+      for (int row = 0; row < rows; ++row) {
+        float* lane = block(i) + row * kBlockColumns;
+        const int64_t pixel = frame.pixel(left, top + row);
+        for (int column = 0; column < columns; ++column) f(lane + column, pixel + column);
+      }
+    }
   }
 
   /// Sets the common planes, and the others to zero.
@@ -90,7 +103,7 @@ struct Batch {
   static constexpr int kSize = 64;
   static_assert(kSize % V::width == 0, "the last vector of a batch is padded");
   // Means are relative to the tile's first pixel centre.
-  alignas(64) float x[kSize], y[kSize], a[kSize], b[kSize], c[kSize], opacity[kSize], limit[kSize];
+  alignas(64) float x[kSize], y[kSize], half_a[kSize], b[kSize], half_c[kSize], opacity[kSize], limit[kSize];
   const float* colour[kSize];
   int size;
 
@@ -110,18 +123,19 @@ struct Batch {
       const int64_t g = in.gaussian_ids[first + i];
       x[i] = in.means2d[2 * g] - origin_x;
       y[i] = in.means2d[2 * g + 1] - origin_y;
-      a[i] = in.conics[3 * g];
+      half_a[i] = 0.5f * in.conics[3 * g];
       b[i] = in.conics[3 * g + 1];
-      c[i] = in.conics[3 * g + 2];
+      half_c[i] = 0.5f * in.conics[3 * g + 2];
       opacity[i] = in.opacities[g];
       colour[i] = in.colours + in.channels * g;
     }
-    for (int i = size; i % V::width; ++i) x[i] = y[i] = a[i] = b[i] = c[i] = opacity[i] = 1.0f;
+    for (int i = size; i % V::width; ++i) x[i] = y[i] = half_a[i] = b[i] = half_c[i] = opacity[i] = 1.0f;
     for (int i = 0; i < size; i += V::width) sigma_limit(V::load(opacity + i)).store(limit + i);
   }
 
-  Splat2d<V> splat(int i) const {
-    return {x[i], y[i], 0.5f * a[i], b[i], 0.5f * c[i], opacity[i], limit[i]};
+  template <class T>
+  Splat2d<T> splat(int i) const {
+    return {T(x[i]), T(y[i]), T(half_a[i]), T(b[i]), T(half_c[i]), T(opacity[i]), T(limit[i])};
   }
 };
 

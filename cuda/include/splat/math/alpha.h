@@ -37,7 +37,8 @@ SPLAT_HD Coverage<T> coverage(const Splat2d<T>& splat, T pixel_x, T pixel_y) {
   Coverage<T> c;
   c.dx = splat.x - pixel_x;
   c.dy = splat.y - pixel_y;
-  const T sigma = fma(c.dx, fma(splat.half_a, c.dx, splat.b * c.dy), splat.half_c * c.dy * c.dy);
+  // What depends on dx alone stands by itself: blocks of pixels above one another share it (cpu/blend_forward.inl).
+  const T sigma = fma(c.dy, fma(splat.half_c, c.dy, splat.b * c.dx), splat.half_a * c.dx * c.dx);
   c.inside = (sigma >= T(0.0f)) & (sigma <= splat.limit);
   c.unclamped = splat.opacity * exp_of_minus(sigma);
   c.alpha = min(c.unclamped, T(kAlphaMax));
