@@ -8,8 +8,7 @@ ProjectBackward project_backward();
 
 namespace {
 
-constexpr int kGeometry = kInputColumns;  // numbers of a Gaussian beside sh
-constexpr int kAhead = 8;                 // Gaussians whose sh and its moments are asked for before they are needed
+constexpr int kAhead = 8;  // Gaussians whose moments of sh are asked for before they are needed
 
 struct alignas(64) BlockGradients {
   float means[3 * kProjectBlock], quats[4 * kProjectBlock], log_scales[3 * kProjectBlock];
@@ -18,77 +17,32 @@ struct alignas(64) BlockGradients {
   GaussianRows rows() { return {means, quats, log_scales, opacity_logits, sh}; }
 };
 
-/// What is known of a few numbers, side by side, for vectors to be loaded from.
-struct alignas(64) Numbers {
-  static constexpr int kSize = 16;
-  static_assert(kGeometry <= kSize && kSize % V::width == 0, "a Gaussian's geometry is a whole number of vectors");
-  float param[kSize], gradient[kSize], exp_avg[kSize], exp_avg_sq[kSize];
+/// A Gaussian's numbers beside sh, as columns.
+struct Geometry : Inputs {
+  void gather_rows(const GaussianRows& from, int64_t begin, const int32_t* rows, int count) {
+    gather<3>(kMean, from.means + 3 * begin, rows, count);
+    gather<4>(kQuat, from.quats + 4 * begin, rows, count);
+    gather<3>(kLogScale, from.log_scales + 3 * begin, rows, count);
+    gather<1>(kLogit, from.opacity_logits + begin, rows, count);
+  }
+  void copy_rows(const GaussianRows& to, int64_t begin, const int32_t* rows, int count) const {
+    for (int j = 0; j < count; ++j) {
+      const int64_t i = begin + rows[j];
+      copy<3>(kMean, j, to.means + 3 * i);
+      copy<4>(kQuat, j, to.quats + 4 * i);
+      copy<3>(kLogScale, j, to.log_scales + 3 * i);
+      copy<1>(kLogit, j, to.opacity_logits + i);
+    }
+  }
 };
 
-void pack(const GaussianRows& rows, int64_t i, float* out) {
-  memcpy(out + kMean, rows.means + 3 * i, 3 * sizeof(float));
-  memcpy(out + kQuat, rows.quats + 4 * i, 4 * sizeof(float));
-  memcpy(out + kLogScale, rows.log_scales + 3 * i, 3 * sizeof(float));
-  out[kLogit] = rows.opacity_logits[i];
-}
+/// Since when the Gaussians of a block have waited, a column each of what an AdamPause holds.
+struct Pauses : Columns<3> {
+  AdamPause<V> vector_at(int place) const { return {at(0, place), at(1, place), at(2, place)}; }
+  AdamPause<V> of_one(int place) const { return {values[0][place], values[1][place], values[2][place]}; }
+};
 
-void unpack(const float* in, const GaussianRows& rows, int64_t i) {
-  memcpy(rows.means + 3 * i, in + kMean, 3 * sizeof(float));
-  memcpy(rows.quats + 4 * i, in + kQuat, 4 * sizeof(float));
-  memcpy(rows.log_scales + 3 * i, in + kLogScale, 3 * sizeof(float));
-  rows.opacity_logits[i] = in[kLogit];
-}
-
-/// Moves one vector of numbers.
-void move(const AdamStep& step, const AdamPause& pause, const float* rates, const float* gradient, float* param,
-          float* exp_avg, float* exp_avg_sq) {
-  V p = V::load(param), m = V::load(exp_avg), v = V::load(exp_avg_sq);
-  const V rate = V::load(rates);
-  if (pause.motion != 0.0f) catch_up(p, m, v, rate, step, pause);
-  adam(p, V::load(gradient), m, v, rate, step);
-  p.store(param);
-  m.store(exp_avg);
-  v.store(exp_avg_sq);
-}
-
-void move_geometry(const GaussianAdam& adam, const AdamPause& pause, const float* rates, const GaussianRows& gradients,
-                   int row, int64_t i) {
-  Numbers numbers = {};
-  pack(adam.params, i, numbers.param);
-  pack(gradients, row, numbers.gradient);
-  pack(adam.exp_avgs, i, numbers.exp_avg);
-  pack(adam.exp_avg_sqs, i, numbers.exp_avg_sq);
-  for (int k = 0; k < kGeometry; k += V::width) {
-    move(adam.step, pause, rates + k, numbers.gradient + k, numbers.param + k, numbers.exp_avg + k,
-         numbers.exp_avg_sq + k);
-  }
-  unpack(numbers.param, adam.params, i);
-  unpack(numbers.exp_avg, adam.exp_avgs, i);
-  unpack(numbers.exp_avg_sq, adam.exp_avg_sqs, i);
-}
-
-/// `at` is where the Gaussian's coefficients begin; the last ones may fill no vector.
-void move_sh(const GaussianAdam& adam, const AdamPause& pause, const float* rates, const float* gradient, int64_t at,
-             int count) {
-  float *param = adam.params.sh + at, *exp_avg = adam.exp_avgs.sh + at, *exp_avg_sq = adam.exp_avg_sqs.sh + at;
-  int k = 0;
-  for (; k + V::width <= count; k += V::width) {
-    move(adam.step, pause, rates + k, gradient + k, param + k, exp_avg + k, exp_avg_sq + k);
-  }
-  if (k == count) return;
-  Numbers numbers = {};
-  const size_t left = (count - k) * sizeof(float);
-  memcpy(numbers.param, param + k, left);
-  memcpy(numbers.gradient, gradient + k, left);
-  memcpy(numbers.exp_avg, exp_avg + k, left);
-  memcpy(numbers.exp_avg_sq, exp_avg_sq + k, left);
-  move(adam.step, pause, rates + k, numbers.gradient, numbers.param, numbers.exp_avg, numbers.exp_avg_sq);
-  memcpy(param + k, numbers.param, left);
-  memcpy(exp_avg + k, numbers.exp_avg, left);
-  memcpy(exp_avg_sq + k, numbers.exp_avg_sq, left);
-}
-
-/// The rows of a block that some camera sees. Returns how many.
+/// The rows of a block that some camera sees, and the last one again up to a whole number of vectors.
 int seen_rows(const ProjectParams& a, const ProjectCotangents& in, int64_t begin, int64_t end, int32_t* rows) {
   int count = 0;
   for (int64_t i = begin; i < end; ++i) {
@@ -97,39 +51,114 @@ int seen_rows(const ProjectParams& a, const ProjectCotangents& in, int64_t begin
     rows[count] = static_cast<int32_t>(i - begin);
     count += seen;
   }
+  padded(rows, count);
   return count;
+}
+
+void end_pauses(const GaussianAdam& adam, int64_t begin, const int32_t* rows, int count, Pauses& pauses) {
+  for (int place = 0; place < count; place += V::width) {
+    float skipped[V::width];
+    for (int lane = 0; lane < V::width; ++lane) {
+      const int steps = adam.number - 1 - adam.last_steps[begin + rows[place + lane]];
+      skipped[lane] = static_cast<float>(steps > 0 ? steps : 0);
+    }
+    const AdamPause<V> pause = adam_pause(adam.log_beta1, adam.log_beta2, V::load(skipped));
+    pauses.set3(0, place, {pause.exp_avg, pause.exp_avg_sq, pause.motion});
+  }
+  for (int j = 0; j < count; ++j) adam.last_steps[begin + rows[j]] = adam.number;
+}
+
+void move(V& param, V& exp_avg, V& exp_avg_sq, V gradient, V rate, const AdamStep& step, const AdamPause<V>& pause) {
+  if (any(pause.motion > V(0.0f))) catch_up(param, exp_avg, exp_avg_sq, rate, step, pause);
+  adam(param, gradient, exp_avg, exp_avg_sq, rate, step);
+}
+
+void move_geometry(const GaussianAdam& adam, const GaussianRows& gradients, int64_t begin, const int32_t* rows,
+                   int count, const Pauses& pauses) {
+  Geometry params, exp_avgs, exp_avg_sqs, v;
+  const int vectors_end = (count + V::width - 1) / V::width * V::width;
+  params.gather_rows(adam.params, begin, rows, vectors_end);
+  exp_avgs.gather_rows(adam.exp_avgs, begin, rows, vectors_end);
+  exp_avg_sqs.gather_rows(adam.exp_avg_sqs, begin, rows, vectors_end);
+  v.gather_rows(gradients, 0, rows, vectors_end);
+  for (int place = 0; place < count; place += V::width) {
+    const AdamPause<V> pause = pauses.vector_at(place);
+    for (int column = 0; column < kInputColumns; ++column) {
+      const float rate = column < kQuat       ? adam.mean_rate
+                         : column < kLogScale ? adam.quat_rate
+                         : column < kLogit    ? adam.log_scale_rate
+                                              : adam.opacity_logit_rate;
+      V p = params.at(column, place), m = exp_avgs.at(column, place), m2 = exp_avg_sqs.at(column, place);
+      move(p, m, m2, v.at(column, place), rate, adam.step, pause);
+      params.set(column, place, p);
+      exp_avgs.set(column, place, m);
+      exp_avg_sqs.set(column, place, m2);
+    }
+  }
+  params.copy_rows(adam.params, begin, rows, count);
+  exp_avgs.copy_rows(adam.exp_avgs, begin, rows, count);
+  exp_avg_sqs.copy_rows(adam.exp_avg_sqs, begin, rows, count);
+}
+
+/// Moves a vector of numbers in memory.
+void move_row(const GaussianAdam& adam, float* param, float* exp_avg, float* exp_avg_sq, const float* gradient, V rate,
+              const AdamPause<V>& pause) {
+  V p = V::load(param), m = V::load(exp_avg), m2 = V::load(exp_avg_sq);
+  move(p, m, m2, V::load(gradient), rate, adam.step, pause);
+  p.store(param);
+  m.store(exp_avg);
+  m2.store(exp_avg_sq);
+}
+
+/// Fewer numbers than fill a vector.
+void move_few(const GaussianAdam& adam, float* param, float* exp_avg, float* exp_avg_sq, const float* gradient, V rate,
+              const AdamPause<V>& pause, int count) {
+  float few[4][V::width] = {};
+  const size_t size = count * sizeof(float);
+  memcpy(few[0], param, size);
+  memcpy(few[1], exp_avg, size);
+  memcpy(few[2], exp_avg_sq, size);
+  memcpy(few[3], gradient, size);
+  move_row(adam, few[0], few[1], few[2], few[3], rate, pause);
+  memcpy(param, few[0], size);
+  memcpy(exp_avg, few[1], size);
+  memcpy(exp_avg_sq, few[2], size);
+}
+
+void move_sh(const ProjectParams& a, const GaussianAdam& adam, const float* v_sh, int64_t begin, const int32_t* rows,
+             int count, const Pauses& pauses) {
+  const int size = 3 * sh_used(a);
+  const V first_rate = select(lane_numbers<V>() < V(3.0f), V(adam.sh_rate), V(adam.sh_rest_rate));
+  for (int j = 0; j < count; ++j) {
+    if (j + kAhead < count) {
+      const int64_t ahead = sh_stride(a) * (begin + rows[j + kAhead]);
+      for (int k = 0; k < size; k += 16) {
+        prefetch(adam.exp_avgs.sh + ahead + k);
+        prefetch(adam.exp_avg_sqs.sh + ahead + k);
+      }
+    }
+    const AdamPause<V> pause = pauses.of_one(j);
+    const int64_t at = sh_stride(a) * (begin + rows[j]);
+    float *param = adam.params.sh + at, *exp_avg = adam.exp_avgs.sh + at, *exp_avg_sq = adam.exp_avg_sqs.sh + at;
+    const float* gradient = v_sh + sh_stride(a) * rows[j];
+    V rate = first_rate;
+    int k = 0;
+    for (; k + V::width <= size; k += V::width, rate = V(adam.sh_rest_rate)) {
+      move_row(adam, param + k, exp_avg + k, exp_avg_sq + k, gradient + k, rate, pause);
+    }
+    if (k < size) move_few(adam, param + k, exp_avg + k, exp_avg_sq + k, gradient + k, rate, pause, size - k);
+  }
 }
 
 void update(const ProjectParams& a, const ProjectCotangents& in, const GaussianAdam& adam, int64_t begin, int64_t end) {
   BlockGradients gradients;
   project_backward()(a, in, gradients.rows(), nullptr, begin, end);
-
-  const int sh_numbers = a.sh_degree < 0 ? 0 : 3 * sh_used(a);
-  const float mean = adam.mean_rate, quat = adam.quat_rate, scale = adam.log_scale_rate;
-  const float geometry_rates[Numbers::kSize] = {mean, mean, mean, quat, quat, quat, quat, scale, scale, scale,
-                                                adam.opacity_logit_rate};
-  float sh_rates[3 * kMaxShCoefficients + Numbers::kSize];
-  for (float& rate : sh_rates) rate = adam.sh_rest_rate;
-  for (int k = 0; k < 3; ++k) sh_rates[k] = adam.sh_rate;
-
   int32_t rows[kProjectBlock];
   const int count = seen_rows(a, in, begin, end, rows);
-  for (int j = 0; j < count; ++j) {
-    const int row = rows[j];
-    const int64_t i = begin + row, sh_at = sh_stride(a) * i;
-    if (j + kAhead < count) {
-      const int64_t ahead = sh_stride(a) * (begin + rows[j + kAhead]);
-      for (int k = 0; k < sh_numbers; k += 16) {
-        prefetch(adam.exp_avgs.sh + ahead + k);
-        prefetch(adam.exp_avg_sqs.sh + ahead + k);
-      }
-    }
-    const int skipped = adam.number - 1 - adam.last_steps[i];
-    const AdamPause pause = skipped > 0 ? adam_pause(adam.log_beta1, adam.log_beta2, skipped) : AdamPause{};
-    adam.last_steps[i] = adam.number;
-    move_geometry(adam, pause, geometry_rates, gradients.rows(), row, i);
-    move_sh(adam, pause, sh_rates, gradients.sh + sh_stride(a) * row, sh_at, sh_numbers);
-  }
+  Pauses pauses;
+  end_pauses(adam, begin, rows, count, pauses);
+  move_geometry(adam, gradients.rows(), begin, rows, count, pauses);
+  if (a.sh_degree >= 0) move_sh(a, adam, gradients.sh, begin, rows, count, pauses);
 }
 
 }  // namespace

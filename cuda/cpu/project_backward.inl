@@ -19,35 +19,32 @@ void clear(const ProjectParams& a, const GaussianRows& out, int64_t count) {
   memset(out.sh, 0, sh_stride(a) * count * sizeof(float));
 }
 
-/// Adds to dL/dsh of up to V::width Gaussians; returns dL/d(mean - camera centre).
-Vec3<V> colour_vjp(const ProjectParams& a, const ProjectCotangents& in, const GaussianRows& out,
-                   const Camera& camera, Vec3<V> mean, const int32_t* indices, int count, int64_t begin, int64_t row) {
+/// Adds to dL/dsh of up to V::width Gaussians, `indices` being as many whole ones; returns dL/d(mean - camera centre).
+Vec3<V> colour_vjp(const ProjectParams& a, const ProjectCotangents& in, const GaussianRows& out, const Camera& camera,
+                   Vec3<V> mean, const int32_t* indices, int count, int64_t begin, int64_t row) {
   V Y[kMaxShCoefficients], v_Y[kMaxShCoefficients], inverse_length;
-  float basis[kMaxShCoefficients][V::width], v_basis[kMaxShCoefficients][V::width] = {};
   const Vec3<V> offset = mean + broadcast<V>(camera.minus_centre);
   const Vec3<V> direction = sh_direction(offset, inverse_length);
   sh_basis(direction, a.sh_degree, Y);
-  const int used = sh_used(a);
-  for (int k = 0; k < used; ++k) Y[k].store(basis[k]);
 
-  for (int lane = 0; lane < count; ++lane) {
+  float unclamped[3][V::width];
+  const float* rows[V::width];
+  float* v_rows[V::width];
+  for (int lane = 0; lane < V::width; ++lane) {
     const int64_t at = 3 * (row + indices[lane]);
-    float v_rgb[4] = {};
-    for (int i = 0; i < 3; ++i) v_rgb[i] = in.colours[at + i] > 0.0f ? in.v_colours[at + i] : 0.0f;
-    const float* SPLAT_RESTRICT c = a.sh + sh_stride(a) * (begin + indices[lane]);
-    float* SPLAT_RESTRICT v_c = out.sh + sh_stride(a) * indices[lane];
-    // Four numbers at a time: the fourth is overwritten by the next coefficient's first.
-    float shares[3 * kMaxShCoefficients + 1];
-    const Four v_four = Four::load(v_rgb);
-    for (int k = 0; k < used; ++k) (Four(basis[k][lane]) * v_four).store(shares + 3 * k);
-    for (int i = 0; i < 3 * used; ++i) v_c[i] += shares[i];
-    for (int k = 0; k < used; ++k) {
-      v_basis[k][lane] = fma(c[3 * k], v_rgb[0], fma(c[3 * k + 1], v_rgb[1], c[3 * k + 2] * v_rgb[2]));
-    }
+    for (int i = 0; i < 3; ++i) unclamped[i][lane] = in.colours[at + i] > 0.0f ? in.v_colours[at + i] : 0.0f;
+    rows[lane] = a.sh + sh_stride(a) * (begin + indices[lane]);
+    v_rows[lane] = out.sh + sh_stride(a) * indices[lane];
   }
-  for (int k = 0; k < used; ++k) v_Y[k] = V::load(v_basis[k]);
-  const Vec3<V> v_direction = sh_basis_vjp(direction, a.sh_degree, v_Y);
-  return sh_direction_vjp(offset, direction, inverse_length, v_direction);
+  const Vec3<V> v_rgb = {V::load(unclamped[0]), V::load(unclamped[1]), V::load(unclamped[2])};
+  ShColumns c;
+  c.load(rows, 3 * sh_used(a));
+  for (int k = 0; k < sh_used(a); ++k) {
+    v_Y[k] = dot(c.at(k), v_rgb);
+    c.set(k, {Y[k] * v_rgb.x, Y[k] * v_rgb.y, Y[k] * v_rgb.z});
+  }
+  c.add_to(v_rows, count, 3 * sh_used(a));
+  return sh_direction_vjp(offset, direction, inverse_length, sh_basis_vjp(direction, a.sh_degree, v_Y));
 }
 
 ProjectedCotangent<V> cotangent_at(const Cotangents& v, int place) {
@@ -116,6 +113,9 @@ void backward(const ProjectParams& a, const ProjectCotangents& in, const Gaussia
     PoseShare<V> sums = {{zeros, zeros, zeros}, zeros, zeros};
     for (int place = 0; place < vectors_end; place += V::width) {
       const int lanes = count - place < V::width ? count - place : V::width;
+      for (int j = place + V::width; a.sh_degree >= 0 && j < place + 2 * V::width && j < count; ++j) {
+        prefetch_sh(a, begin + visible[j]);
+      }
       const Gaussian<V> gaussian = gaussian_at(inputs, place);
       const Splat<V> s = splat_of<MODEL>(camera, gaussian);
       const SplatGradient<V> g = splat_vjp<MODEL>(camera, s, cotangent_at(v, place), a.eps2d, a.compensate);

@@ -5,6 +5,7 @@
 #include "splat/math/sh.h"
 #include "splat/ops/project.h"
 #include "splat/simd.h"
+#include "splat/transpose.h"
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
@@ -13,7 +14,6 @@
 SPLAT_BEGIN
 
 using V = simd_float;
-using Four = simd<float, 4>;  // for records, whatever the instruction set
 
 inline int lowest_bit(uint32_t bits) {
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -83,6 +83,53 @@ inline Gaussian<V> gaussian_at(const Inputs& in, int place) {
 /// Floats between one Gaussian's coefficients and the next's.
 inline int64_t sh_stride(const ProjectParams& a) { return 3 * a.sh_coefficients; }
 inline int sh_used(const ProjectParams& a) { return (a.sh_degree + 1) * (a.sh_degree + 1); }
+
+/// SH coefficients of V::width Gaussians as vectors across them: number j of each Gaussian's row is numbers[j].
+struct ShColumns {
+  static constexpr int kSize = (3 * kMaxShCoefficients + V::width - 1) / V::width * V::width;
+  V numbers[kSize];
+
+  Vec3<V> at(int k) const { return {numbers[3 * k], numbers[3 * k + 1], numbers[3 * k + 2]}; }
+  void set(int k, Vec3<V> c) {
+    numbers[3 * k] = c.x;
+    numbers[3 * k + 1] = c.y;
+    numbers[3 * k + 2] = c.z;
+  }
+
+  /// Reads the first `size` numbers of rows[0 .. V::width - 1].
+  void load(const float* const* rows, int size) {
+    for (int j = 0; j < size; j += V::width) {
+      for (int lane = 0; lane < V::width; ++lane) {
+        numbers[j + lane] = j + V::width <= size ? V::load(rows[lane] + j) : load_few(rows[lane] + j, size - j);
+      }
+      transpose(numbers + j);
+    }
+  }
+
+  /// Adds the first `size` numbers to the first rows. Changes the columns.
+  void add_to(float* const* rows, int row_count, int size) {
+    for (int j = 0; j < size; j += V::width) {
+      transpose(numbers + j);
+      for (int lane = 0; lane < row_count; ++lane) {
+        float* row = rows[lane] + j;
+        if (j + V::width <= size) {
+          (V::load(row) + numbers[j + lane]).store(row);
+        } else {
+          float few[V::width];
+          numbers[j + lane].store(few);
+          for (int i = 0; j + i < size; ++i) row[i] += few[i];
+        }
+      }
+    }
+  }
+
+ private:
+  static V load_few(const float* row, int count) {
+    float few[V::width] = {};
+    memcpy(few, row, count * sizeof(float));
+    return V::load(few);
+  }
+};
 
 /// Asks for the coefficients of a Gaussian whose colour will be needed soon: they are most of what is read.
 inline void prefetch_sh(const ProjectParams& a, int64_t gaussian) {

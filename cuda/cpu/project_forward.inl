@@ -54,32 +54,30 @@ void copy_outputs(const Outputs& from, int place, const ProjectOutputs& out, int
   from.copy<2>(kExtent, place, out.extents + 2 * at);
 }
 
-/// 0.5 + sum of Y_k c_k, four numbers at a time: the fourth is the next coefficient's and is thrown away.
-Vec3<float> colour(const float (*basis)[V::width], int lane, const float* c, int used) {
-  Four rgb(0.5f);
-  for (int k = 0; k + 1 < used; ++k) rgb = fma(Four(basis[k][lane]), Four::load(c + 3 * k), rgb);
-  float sums[4];
-  rgb.store(sums);
-  const float* last = c + 3 * (used - 1);  // nothing may be behind it
-  const float Y = basis[used - 1][lane];
-  return {fma(Y, last[0], sums[0]), fma(Y, last[1], sums[1]), fma(Y, last[2], sums[2])};
-}
-
-/// Pass 3: the colours of up to V::width visible Gaussians. One whose colour is not finite is culled after all.
+/// Pass 3: the colours of up to V::width visible Gaussians, `indices` being as many whole ones. One whose colour is not
+/// finite is culled after all.
 void store_colours(const ProjectParams& a, const Camera& camera, const Vec3<V>& mean, const int32_t* indices, int count,
                    int64_t begin, const ProjectOutputs& out, int64_t row) {
-  float basis[kMaxShCoefficients][V::width];
   V Y[kMaxShCoefficients], inverse_length;
   sh_basis(sh_direction(mean + broadcast<V>(camera.minus_centre), inverse_length), a.sh_degree, Y);
-  const int used = sh_used(a);
-  for (int k = 0; k < used; ++k) Y[k].store(basis[k]);
+  const float* rows[V::width];
+  for (int lane = 0; lane < V::width; ++lane) rows[lane] = a.sh + sh_stride(a) * (begin + indices[lane]);
+  ShColumns c;
+  c.load(rows, 3 * sh_used(a));
+  Vec3<V> rgb = {V(0.5f), V(0.5f), V(0.5f)};
+  for (int k = 0; k < sh_used(a); ++k) {
+    const Vec3<V> c_k = c.at(k);
+    rgb = {fma(Y[k], c_k.x, rgb.x), fma(Y[k], c_k.y, rgb.y), fma(Y[k], c_k.z, rgb.z)};
+  }
+  const uint32_t finite = (abs(rgb.x + rgb.y + rgb.z) <= V(kLargest)).bits();
+  float colours[3][V::width];
+  max(rgb.x, V(0.0f)).store(colours[0]);
+  max(rgb.y, V(0.0f)).store(colours[1]);
+  max(rgb.z, V(0.0f)).store(colours[2]);
   for (int lane = 0; lane < count; ++lane) {
-    const Vec3<float> rgb = colour(basis, lane, a.sh + sh_stride(a) * (begin + indices[lane]), used);
     const int64_t at = row + indices[lane];
-    if (abs(rgb.x + rgb.y + rgb.z) <= kLargest) {
-      out.colours[3 * at] = max(rgb.x, 0.0f);
-      out.colours[3 * at + 1] = max(rgb.y, 0.0f);
-      out.colours[3 * at + 2] = max(rgb.z, 0.0f);
+    if (finite >> lane & 1) {
+      for (int i = 0; i < 3; ++i) out.colours[3 * at + i] = colours[i][lane];
     } else {
       clear(a, out, at, 1);
     }

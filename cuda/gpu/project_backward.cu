@@ -124,14 +124,15 @@ struct StoreGradients {
 /// Moves the Gaussians that some camera sees by Adam.
 struct MoveGaussians {
   struct Shared {
-    AdamPause pauses[kProjectThreads];
+    AdamPause<float> pauses[kProjectThreads];
   };
   GaussianAdam adam;
 
   /// Moves N numbers that lie side by side.
   template <int N>
   __device__ __forceinline__ void move(float* param, float* exp_avg, float* exp_avg_sq, const Floats<N>& gradient,
-                                       const float (&rates)[N], const AdamPause& pause, Floats<N>& before) const {
+                                       const float (&rates)[N], const AdamPause<float>& pause,
+                                       Floats<N>& before) const {
     before = load<N>(param);
     Floats<N> p = before, m = load<N>(exp_avg), v = load<N>(exp_avg_sq);
     for (int k = 0; k < N; ++k) {
@@ -148,7 +149,8 @@ struct MoveGaussians {
     if (!(rows.seen >> lane & 1)) return;
     int32_t& last_step = adam.last_steps[rows.first + lane];
     const int skipped = adam.number - 1 - last_step;
-    shared.pauses[threadIdx.x] = skipped > 0 ? adam_pause(adam.log_beta1, adam.log_beta2, skipped) : AdamPause{};
+    const float k = skipped > 0 ? static_cast<float>(skipped) : 0.0f;
+    shared.pauses[threadIdx.x] = adam_pause(adam.log_beta1, adam.log_beta2, k);
     last_step = adam.number;
   }
 
@@ -178,7 +180,7 @@ struct MoveGaussians {
     const int lane = threadIdx.x % kWarp;
     if (!(rows.seen >> lane & 1)) return;
     const int64_t i = rows.first + lane;
-    const AdamPause pause = shared.pauses[threadIdx.x];
+    const AdamPause<float> pause = shared.pauses[threadIdx.x];
     const float mean = adam.mean_rate, quat = adam.quat_rate, scale = adam.log_scale_rate;
     move_part<3>(&GaussianRows::means, i, {g.mean.x, g.mean.y, g.mean.z}, {mean, mean, mean}, pause);
     move_part<4>(&GaussianRows::quats, i, {g.quat.w, g.quat.x, g.quat.y, g.quat.z}, {quat, quat, quat, quat}, pause);
@@ -189,7 +191,7 @@ struct MoveGaussians {
 
   template <int N>
   __device__ __forceinline__ void move_part(float* GaussianRows::*part, int64_t i, const Floats<N>& gradient,
-                                            const float (&rates)[N], const AdamPause& pause) const {
+                                            const float (&rates)[N], const AdamPause<float>& pause) const {
     Floats<N> before;
     move<N>(adam.params.*part + N * i, adam.exp_avgs.*part + N * i, adam.exp_avg_sqs.*part + N * i, gradient, rates,
             pause, before);

@@ -6,6 +6,7 @@
 
 #include "splat/exp.h"
 #include "splat/simd.h"
+#include "splat/transpose.h"
 
 SPLAT_BEGIN  // where unqualified names mean scalar.h's functions for a lane and simd.h's for a vector
 namespace {
@@ -103,6 +104,17 @@ void check_lanes(const Lanes& in) {
   expect_same("sum", sum(V::load(in.x)), sums[0]);
 }
 
+void check_transpose() {
+  V rows[W];
+  float found[W];
+  for (int i = 0; i < W; ++i) rows[i] = lane_numbers<V>() + V(100.0f * i);
+  transpose(rows);
+  for (int i = 0; i < W; ++i) {
+    rows[i].store(found);
+    for (int j = 0; j < W; ++j) expect_same("transpose", found[j], 100.0f * j + i);
+  }
+}
+
 /// Calls f with many mixtures of values in the lanes of x, y and z.
 template <int N, class F>
 void for_mixtures(const float (&values)[N], const F& f) {
@@ -122,6 +134,7 @@ bool all_agree() {
   for_mixtures(kAny, check_masks);
   for_mixtures(kAny, check_lanes);
   for_mixtures(kPositiveNormal, check_exponents);
+  check_transpose();
   return failures == 0;
 }
 

@@ -23,7 +23,10 @@ import torch
 from worlds import random_world
 from splat.cameras import Cameras
 from splat.gaussians import Gaussians
+from splat.ops.project_adam import RATES
 from splat.render import render
+from splat.train.frame import Frame
+from splat.train.optimizer import Adam
 
 world = random_world(300, seed=3)
 leaves = world.leaves()
@@ -33,7 +36,13 @@ rendering.means2d.retain_grad()
 loss = rendering.rgb.square().mean() + rendering.accumulated_depth.mean()
 loss.backward()
 images = [rendering.rgb, rendering.alpha, rendering.accumulated_depth]
-torch.save([torch.ops.splat.cpu_isa(), *[x.detach() for x in images], *[leaf.grad for leaf in leaves]], sys.argv[1])
+frame = Frame(scene.detach(), cameras, sh_degree=2, antialias="classic")
+frame.render().rgb.square().mean().backward()
+optimizer = Adam(scene.detach().parameters())
+optimizer.step(5, dict.fromkeys(RATES, 0.1), frame)
+moments = optimizer.state[0].values()
+tensors = [*[x.detach() for x in images], *[leaf.grad for leaf in leaves], *moments]
+torch.save([torch.ops.splat.cpu_isa(), *tensors], sys.argv[1])
 """
 
 

@@ -15,7 +15,8 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "kernel_resources.py"
 #: With pinhole cameras, SH of degree 3 and three channels.
 HOT = (
     "forward<0, 3>",
-    "backward<0, 3>",
+    "backward<0, 3, MoveGaussians>",
+    "backward<0, 3, StoreGradients>",
     "count_tiles",
     "depth_keys",
     "emit_instances",

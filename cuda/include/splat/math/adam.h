@@ -21,8 +21,9 @@ struct AdamStep {
 };
 
 /// What some steps without a gradient did to a number: factors of its moments, and how far it moved, in steps.
+template <class T>
 struct AdamPause {
-  float exp_avg = 1.0f, exp_avg_sq = 1.0f, motion = 0.0f;
+  T exp_avg, exp_avg_sq, motion;
 };
 
 }  // namespace splat
@@ -41,21 +42,23 @@ SPLAT_HD void adam(T& param, T grad, T& exp_avg, T& exp_avg_sq, T rate, const Ad
   param = param - rate * (exp_avg / fma(sqrt(exp_avg_sq), T(step.root_scale), T(step.eps)));
 }
 
-/// k steps without a gradient. Each makes the quotient of the moments smaller by r = b1 / sqrt(b2), so the motions are a
-/// geometric series: r + r^2 + ... + r^k. Differs from the steps one by one: all are taken at the rate of the step that
-/// catches up, which an exponential schedule changes little within the ten or so that count, and eps stays as it is.
-SPLAT_HD AdamPause adam_pause(float log_beta1, float log_beta2, int k) {
-  const float steps = static_cast<float>(k), log_r = log_beta1 - 0.5f * log_beta2, r = exp(log_r);
-  return {exp(steps * log_beta1), exp(steps * log_beta2), r * (1.0f - exp(steps * log_r)) / (1.0f - r)};
+/// k steps without a gradient. Each makes the quotient of the moments smaller by r = b1 / sqrt(b2), so the motions are
+/// a geometric series: r + r^2 + ... + r^k. Differs from the steps one by one: all are taken at the rate of the step
+/// that catches up, which an exponential schedule changes little within the ten or so that count, and eps stays.
+template <class T>
+SPLAT_HD AdamPause<T> adam_pause(float log_beta1, float log_beta2, T k) {
+  const float log_r = log_beta1 - 0.5f * log_beta2, r = exp(log_r);
+  return {exp(k * T(log_beta1)), exp(k * T(log_beta2)), (T(1.0f) - exp(k * T(log_r))) * T(r / (1.0f - r))};
 }
 
 /// Catches up with a pause, before the step that ends it.
 template <class T>
-SPLAT_HD void catch_up(T& param, T& exp_avg, T& exp_avg_sq, T rate, const AdamStep& step, const AdamPause& pause) {
+SPLAT_HD void catch_up(T& param, T& exp_avg, T& exp_avg_sq, T rate, const AdamStep& step,
+                       const AdamPause<T>& pause) {
   const T quotient = exp_avg / fma(sqrt(exp_avg_sq), T(step.root_scale), T(step.eps));
-  param = param - rate * T(pause.motion) * quotient;
-  exp_avg = exp_avg * T(pause.exp_avg);
-  exp_avg_sq = exp_avg_sq * T(pause.exp_avg_sq);
+  param = param - rate * pause.motion * quotient;
+  exp_avg = exp_avg * pause.exp_avg;
+  exp_avg_sq = exp_avg_sq * pause.exp_avg_sq;
 }
 
 SPLAT_END
