@@ -2,6 +2,7 @@
 // Gaussian is the rest of it. Per instance the sums over the tile's pixels go to a place of their own, and a second
 // kernel adds up each Gaussian's in their fixed order: no atomics, and the same bits for any number of threads.
 #include "cpu/blend_tile.h"
+#include "cpu/interleaved.h"
 
 SPLAT_BEGIN
 namespace {
@@ -10,11 +11,15 @@ namespace {
 constexpr int kRest = Pixels::kOwnPlanes;  // g . (final colour - colour so far) + T_final v_T, background included
 constexpr int kVColour = kRest + 1;        // D planes: g = d(loss)/d(pixel colour)
 
+// Blocks at a time. Two need the 32 registers that come with the longest vectors.
+constexpr int kTogether = V::width < 16 ? 1 : 2;
+using I = interleaved<V, kTogether>;
+
 int planes_of(int64_t channels) { return kVColour + static_cast<int>(channels); }
 
-/// The pixels, and one vector a channel for the gradient of an instance's colour.
+/// The pixels and a block that stands in for a missing one, and a vector a channel for an instance's colour gradient.
 int64_t scratch(int64_t channels) {
-  return kTilePixels * static_cast<int64_t>(planes_of(channels)) + V::width * channels;
+  return (kTilePixels + V::width) * static_cast<int64_t>(planes_of(channels)) + V::width * channels;
 }
 
 void load_pixels(const BlendBackward& p, const TileFrame& frame, const Pixels& pixels) {
@@ -45,7 +50,7 @@ void background_share(const BlendBackward& p, int64_t tile, const TileFrame& fra
 
 /// One instance over the blocks where forward found it visible; its sums go to `row`.
 template <int D, bool ABSGRAD>
-void instance(const Splat2d<V>& splat, const float* colour, int any_channels, uint64_t mask, float* memory,
+void instance(const Splat2d<I>& splat, const float* colour, int any_channels, uint64_t mask, float* memory,
               float* colour_sums, float* row) {
   const int channels = D ? D : any_channels, planes = planes_of(channels);
   SigmaMoments<V> moments{V(0.0f), V(0.0f), V(0.0f), V(0.0f), V(0.0f), V(0.0f)};
@@ -55,31 +60,42 @@ void instance(const Splat2d<V>& splat, const float* colour, int any_channels, ui
   if (!D) {
     for (int d = 0; d < channels; ++d) V(0.0f).store(colour_sums + d * V::width);
   }
-  for (; mask; mask &= mask - 1) {
-    const int block = lowest_bit(mask);
-    const auto plane = [&](int index) { return memory + (block * planes + index) * V::width; };
-    const Coverage<V> cover = coverage(splat, V::load(plane(Pixels::kX)), V::load(plane(Pixels::kY)));
-    const V transmittance = V::load(plane(Pixels::kTransmittance));
-    const Blend<V> step = blend(cover, transmittance);
-    step.next.store(plane(Pixels::kTransmittance));
-    V along(0.0f);
+  while (mask) {
+    float* at[kTogether];
+    for (int k = 0; k < kTogether; ++k, mask &= mask - 1) {
+      at[k] = memory + (mask ? lowest_bit(mask) : kBlocks) * planes * V::width;
+    }
+    const auto load = [&](int index) { return I::from([&](int k) { return V::load(at[k] + index * V::width); }); };
+    const auto store = [&](const I& values, int index) {
+      for (int k = 0; k < kTogether; ++k) values.of[k].store(at[k] + index * V::width);
+    };
+    const Coverage<I> cover = coverage(splat, load(Pixels::kX), load(Pixels::kY));
+    const I transmittance = load(Pixels::kTransmittance);
+    const Blend<I> step = blend(cover, transmittance);
+    store(step.next, Pixels::kTransmittance);
+    I along(0.0f);
     for (int d = 0; d < channels; ++d) {
-      const V g = V::load(plane(kVColour + d));
-      along = fma(g, V(colour[d]), along);
-      if (D) {
-        fixed_sums[d] = fma(step.weight, g, fixed_sums[d]);
-      } else {
-        fma(step.weight, g, V::load(colour_sums + d * V::width)).store(colour_sums + d * V::width);
+      const I g = load(kVColour + d);
+      along = fma(g, I(colour[d]), along);
+      for (int k = 0; k < kTogether; ++k) {
+        if (D) {
+          fixed_sums[d] = fma(step.weight.of[k], g.of[k], fixed_sums[d]);
+        } else {
+          fma(step.weight.of[k], g.of[k], V::load(colour_sums + d * V::width)).store(colour_sums + d * V::width);
+        }
       }
     }
-    const V rest = fnma(step.weight, along, V::load(plane(kRest)));
-    rest.store(plane(kRest));
-    const V v_sigma = sigma_vjp(cover, step, transmittance, along, rest);
-    accumulate(moments, v_sigma, cover.dx, cover.dy);
-    if (ABSGRAD) {
-      const V two(2.0f);
-      abs_x += abs(v_sigma * fma(two * splat.half_a, cover.dx, splat.b * cover.dy));
-      abs_y += abs(v_sigma * fma(splat.b, cover.dx, two * splat.half_c * cover.dy));
+    const I rest = fnma(step.weight, along, load(kRest));
+    store(rest, kRest);
+    const I v_sigma = sigma_vjp(cover, step, transmittance, along, rest);
+    for (int k = 0; k < kTogether; ++k) {
+      const V v = v_sigma.of[k], dx = cover.dx.of[k], dy = cover.dy.of[k];
+      accumulate(moments, v, dx, dy);
+      if (ABSGRAD) {
+        const V two(2.0f), half_a = splat.half_a.of[0], b = splat.b.of[0], half_c = splat.half_c.of[0];
+        abs_x += abs(v * fma(two * half_a, dx, b * dy));
+        abs_y += abs(v * fma(b, dx, two * half_c * dy));
+      }
     }
   }
   row[0] = sum(moments.one);
@@ -108,7 +124,7 @@ void instances(const BlendBackward& p, int64_t tile, const TileFrame& frame, con
       const uint64_t mask = static_cast<uint64_t>(p.blocks[first + i]);
       float* sums = p.sums + p.slots[first + i] * row;
       if (mask) {
-        instance<D, ABSGRAD>(batch.splat<V>(i), batch.colour[i], channels, mask, pixels.memory, colour_sums, sums);
+        instance<D, ABSGRAD>(batch.splat<I>(i), batch.colour[i], channels, mask, pixels.memory, colour_sums, sums);
       } else {
         for (int64_t j = 0; j < row; ++j) sums[j] = 0.0f;
       }
@@ -136,7 +152,9 @@ void tile(const BlendBackward& p, int64_t index, float* memory) {
   const Pixels pixels{memory, planes_of(p.in.channels)};
   load_pixels(p, frame, pixels);
   if (p.v_background) background_share(p, index, frame, pixels);
-  float* colour_sums = memory + static_cast<int64_t>(pixels.planes) * kTilePixels;
+  float* colour_sums = memory + static_cast<int64_t>(pixels.planes) * (kTilePixels + V::width);
+  // Nothing is accepted where T is negative.
+  for (int i = 0; i < pixels.planes; ++i) V(-1.0f).store(pixels.block(kBlocks) + i * V::width);
   if (p.absgrad) {
     instances_by_channels<true>(p, index, frame, pixels, colour_sums);
   } else {

@@ -45,6 +45,9 @@ struct interleaved {
   friend I operator*(I a, I b) {
     return from([&](int k) { return a.of[k] * b.of[k]; });
   }
+  friend I operator/(I a, I b) {
+    return from([&](int k) { return a.of[k] / b.of[k]; });
+  }
   friend I min(I a, I b) {
     return from([&](int k) { return min(a.of[k], b.of[k]); });
   }
