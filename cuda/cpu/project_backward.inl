@@ -99,7 +99,9 @@ void backward(const ProjectParams& a, const ProjectCotangents& in, const Gaussia
     int count = 0;
     for (int i = 0; i < static_cast<int>(end - begin); ++i) {
       visible[count] = i;
-      count += in.extents[2 * (row + i)] > 0.0f;
+      const bool seen = in.extents[2 * (row + i)] > 0.0f;
+      if (seen && a.sh_degree >= 0) prefetch_sh(a, begin + i);
+      count += seen;
     }
     const int vectors_end = padded(visible, count);
     gather_inputs(a, begin, visible, vectors_end, inputs);
@@ -113,9 +115,6 @@ void backward(const ProjectParams& a, const ProjectCotangents& in, const Gaussia
     PoseShare<V> sums = {{zeros, zeros, zeros}, zeros, zeros};
     for (int place = 0; place < vectors_end; place += V::width) {
       const int lanes = count - place < V::width ? count - place : V::width;
-      for (int j = place + V::width; a.sh_degree >= 0 && j < place + 2 * V::width && j < count; ++j) {
-        prefetch_sh(a, begin + visible[j]);
-      }
       const Gaussian<V> gaussian = gaussian_at(inputs, place);
       const Splat<V> s = splat_of<MODEL>(camera, gaussian);
       const SplatGradient<V> g = splat_vjp<MODEL>(camera, s, cotangent_at(v, place), a.eps2d, a.compensate);
