@@ -59,6 +59,7 @@ SCENES = {
     "garden-100k 320x240": Stated(5.26e6, 811, 845, 40, 20),
     "garden-100k 640x480": Stated(13.9e6, 2320, 4344, 85, 40, 1000 / 25, 1000 / 60),
     "fox 360x640": Stated(None, 1220, None, 30, 14),
+    "garden-200k 640x480": Stated(render_first=25, render_goal=25),
     "garden-1m 1280x720": Stated(render_first=1000 / 3, render_goal=1000 / 12),
 }
 #: SSIM and L1, forward and backward, at 640x480: first, goal and torch's conv2d, by threads.
