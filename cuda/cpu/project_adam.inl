@@ -1,5 +1,5 @@
 // Projection, backward, and Adam's step on what it gives: the gradients of one block of Gaussians lie in the first
-// caches while they are used, and those that no camera sees cost nothing.
+// caches while they are used. SH, which are most of a Gaussian, are touched only where a camera sees it.
 #include "cpu/project_common.h"
 
 SPLAT_BEGIN
@@ -36,9 +36,8 @@ struct Geometry : Inputs {
   }
 };
 
-/// Since when the Gaussians of a block have waited, a column each of what an AdamPause holds.
+/// How long the coefficients of a block's Gaussians have waited, a column each of what an AdamPause holds.
 struct Pauses : Columns<3> {
-  AdamPause<V> vector_at(int place) const { return {at(0, place), at(1, place), at(2, place)}; }
   AdamPause<V> of_one(int place) const { return {values[0][place], values[1][place], values[2][place]}; }
 };
 
@@ -68,28 +67,23 @@ void end_pauses(const GaussianAdam& adam, int64_t begin, const int32_t* rows, in
   for (int j = 0; j < count; ++j) adam.last_steps[begin + rows[j]] = adam.number;
 }
 
-void move(V& param, V& exp_avg, V& exp_avg_sq, V gradient, V rate, const AdamStep& step, const AdamPause<V>& pause) {
-  if (any(pause.motion > V(0.0f))) catch_up(param, exp_avg, exp_avg_sq, rate, step, pause);
-  adam(param, gradient, exp_avg, exp_avg_sq, rate, step);
-}
-
-void move_geometry(const GaussianAdam& adam, const GaussianRows& gradients, int64_t begin, const int32_t* rows,
-                   int count, const Pauses& pauses) {
+void move_geometry(const GaussianAdam& adam, const GaussianRows& gradients, int64_t begin, int count) {
   Geometry params, exp_avgs, exp_avg_sqs, v;
-  const int vectors_end = (count + V::width - 1) / V::width * V::width;
+  int32_t rows[kProjectBlock];
+  for (int i = 0; i < count; ++i) rows[i] = i;
+  const int vectors_end = padded(rows, count);
   params.gather_rows(adam.params, begin, rows, vectors_end);
   exp_avgs.gather_rows(adam.exp_avgs, begin, rows, vectors_end);
   exp_avg_sqs.gather_rows(adam.exp_avg_sqs, begin, rows, vectors_end);
   v.gather_rows(gradients, 0, rows, vectors_end);
   for (int place = 0; place < count; place += V::width) {
-    const AdamPause<V> pause = pauses.vector_at(place);
     for (int column = 0; column < kInputColumns; ++column) {
       const float rate = column < kQuat       ? adam.mean_rate
                          : column < kLogScale ? adam.quat_rate
                          : column < kLogit    ? adam.log_scale_rate
                                               : adam.opacity_logit_rate;
       V p = params.at(column, place), m = exp_avgs.at(column, place), m2 = exp_avg_sqs.at(column, place);
-      move(p, m, m2, v.at(column, place), rate, adam.step, pause);
+      splat::adam(p, v.at(column, place), m, m2, V(rate), adam.step);
       params.set(column, place, p);
       exp_avgs.set(column, place, m);
       exp_avg_sqs.set(column, place, m2);
@@ -104,7 +98,8 @@ void move_geometry(const GaussianAdam& adam, const GaussianRows& gradients, int6
 void move_row(const GaussianAdam& adam, float* param, float* exp_avg, float* exp_avg_sq, const float* gradient, V rate,
               const AdamPause<V>& pause) {
   V p = V::load(param), m = V::load(exp_avg), m2 = V::load(exp_avg_sq);
-  move(p, m, m2, V::load(gradient), rate, adam.step, pause);
+  if (any(pause.motion > V(0.0f))) catch_up(p, m, m2, rate, adam.step, pause);
+  splat::adam(p, V::load(gradient), m, m2, rate, adam.step);
   p.store(param);
   m.store(exp_avg);
   m2.store(exp_avg_sq);
@@ -153,12 +148,13 @@ void move_sh(const ProjectParams& a, const GaussianAdam& adam, const float* v_sh
 void update(const ProjectParams& a, const ProjectCotangents& in, const GaussianAdam& adam, int64_t begin, int64_t end) {
   BlockGradients gradients;
   project_backward()(a, in, gradients.rows(), nullptr, begin, end);
+  move_geometry(adam, gradients.rows(), begin, static_cast<int>(end - begin));
+  if (a.sh_degree < 0) return;
   int32_t rows[kProjectBlock];
   const int count = seen_rows(a, in, begin, end, rows);
   Pauses pauses;
   end_pauses(adam, begin, rows, count, pauses);
-  move_geometry(adam, gradients.rows(), begin, rows, count, pauses);
-  if (a.sh_degree >= 0) move_sh(a, adam, gradients.sh, begin, rows, count, pauses);
+  move_sh(a, adam, gradients.sh, begin, rows, count, pauses);
 }
 
 }  // namespace

@@ -121,7 +121,7 @@ struct StoreGradients {
   }
 };
 
-/// Moves the Gaussians that some camera sees by Adam.
+/// Moves the Gaussians by Adam, and the coefficients of those that some camera sees.
 struct MoveGaussians {
   struct Shared {
     AdamPause<float> pauses[kProjectThreads];
@@ -176,25 +176,23 @@ struct MoveGaussians {
     __syncwarp();
   }
 
-  __device__ __forceinline__ void geometry(Shared& shared, const WarpRows& rows, const Gradient& g) const {
+  __device__ __forceinline__ void geometry(Shared&, const WarpRows& rows, const Gradient& g) const {
     const int lane = threadIdx.x % kWarp;
-    if (!(rows.seen >> lane & 1)) return;
+    if (lane >= rows.count) return;
     const int64_t i = rows.first + lane;
-    const AdamPause<float> pause = shared.pauses[threadIdx.x];
     const float mean = adam.mean_rate, quat = adam.quat_rate, scale = adam.log_scale_rate;
-    move_part<3>(&GaussianRows::means, i, {g.mean.x, g.mean.y, g.mean.z}, {mean, mean, mean}, pause);
-    move_part<4>(&GaussianRows::quats, i, {g.quat.w, g.quat.x, g.quat.y, g.quat.z}, {quat, quat, quat, quat}, pause);
-    move_part<3>(&GaussianRows::log_scales, i, {g.log_scale.x, g.log_scale.y, g.log_scale.z}, {scale, scale, scale},
-                 pause);
-    move_part<1>(&GaussianRows::opacity_logits, i, {g.logit}, {adam.opacity_logit_rate}, pause);
+    move_part<3>(&GaussianRows::means, i, {g.mean.x, g.mean.y, g.mean.z}, {mean, mean, mean});
+    move_part<4>(&GaussianRows::quats, i, {g.quat.w, g.quat.x, g.quat.y, g.quat.z}, {quat, quat, quat, quat});
+    move_part<3>(&GaussianRows::log_scales, i, {g.log_scale.x, g.log_scale.y, g.log_scale.z}, {scale, scale, scale});
+    move_part<1>(&GaussianRows::opacity_logits, i, {g.logit}, {adam.opacity_logit_rate});
   }
 
   template <int N>
   __device__ __forceinline__ void move_part(float* GaussianRows::*part, int64_t i, const Floats<N>& gradient,
-                                            const float (&rates)[N], const AdamPause<float>& pause) const {
+                                            const float (&rates)[N]) const {
     Floats<N> before;
     move<N>(adam.params.*part + N * i, adam.exp_avgs.*part + N * i, adam.exp_avg_sqs.*part + N * i, gradient, rates,
-            pause, before);
+            AdamPause<float>{1.0f, 1.0f, 0.0f}, before);
   }
 };
 
@@ -218,8 +216,8 @@ __global__ void __launch_bounds__(kProjectThreads) backward(ProjectParams a, Pro
                          __ballot_sync(kWholeWarp, seen)};
   Vec3<float> mean = {};
   if (i < a.count) mean = vector_at(a.means, i);
-  sink.start(shared.sink, rows);
   if constexpr (DEGREE >= 0) {
+    sink.start(shared.sink, rows);
     sh_vjp<DEGREE>(a, in, i, mean, shared.sh[warp]);
     sink.sh(shared.sink, a, rows, shared.sh[warp]);
   }

@@ -48,14 +48,15 @@ def project_adam(
 ) -> None:
     """Adam, in place, on Gaussians that `project` projected, by the gradients of a loss in what it returned.
 
-    A Gaussian that no camera sees is left as it is, with its moments. When one is seen again, the steps without a
-    gradient that it missed are made up for at once, before its own: moments decay as if they had been taken, and it
-    moves by their sum at the rate of now. SH coefficients above `sh_degree` are left as they are.
+    The SH coefficients of a Gaussian that no camera sees are left as they are, with their moments: they are most of
+    it. When it is seen again, the steps without a gradient that they missed are made up for at once, before its own:
+    moments decay as if they had been taken, and the coefficients move by their sum at the rate of now. Coefficients
+    above `sh_degree` are left as they are.
 
     Args:
         gaussians: `PARAMETERS`, as given to `project`; contiguous float32.
         exp_avgs, exp_avg_sqs: the moments of each, of its shape, zero at first; contiguous.
-        last_steps: [N] int32 number of the step that last moved a Gaussian, 0 at first; contiguous.
+        last_steps: [N] int32 number of the step that last moved a Gaussian's coefficients, 0 at first; contiguous.
         viewmats ... compensate: as given to `project`.
         projection: what it returned.
         cotangents: gradients of the loss in that, of the same shapes; extents are not looked at.
@@ -68,8 +69,8 @@ def project_adam(
         ValueError, TypeError: shapes, dtypes or devices disagree; step < 1; beta1^2 >= beta2.
 
     Source:
-        Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1. Differs: steps without a
-        gradient are made later.
+        Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1. Differs: steps of SH
+        without a gradient are made later.
     """
     for name, tensors in (("gaussians", gaussians), ("exp_avgs", exp_avgs), ("exp_avg_sqs", exp_avg_sqs)):
         if len(tensors) != len(PARAMETERS):

@@ -15,14 +15,14 @@ LAST_STEPS = "last_steps"
 class Adam:
     """Adam whose state lies in plain dictionaries, so that edits of the scene and checkpoints can reach it.
 
-    Gaussians that a view does not show wait until one does; see `project_adam`.
+    The SH coefficients of what a view does not show wait until one does; see `project_adam`.
 
     Args:
         parameters: the Gaussians' tensors by name, [N, ...]; the dictionary is shared with whoever edits it.
 
     Attributes:
         state: tables of tensors [N, ...]: the first moments and the second, by the parameters' names, and the number of
-            the step that last moved a Gaussian.
+            the step that last moved a Gaussian's coefficients.
     """
 
     def __init__(self, parameters: dict[str, Tensor]) -> None:
@@ -33,7 +33,7 @@ class Adam:
         self.state: tuple[dict[str, Tensor], ...] = (*moments, {LAST_STEPS: last_steps})
 
     def step(self, number: int, rates: dict[str, float], frame: Frame) -> None:
-        """Moves what a frame shows, after backward.
+        """Moves the parameters by what backward left in a frame.
 
         Args:
             number: of this step, the first being 1.

@@ -56,11 +56,11 @@ struct GaussianRows {
   float* sh = nullptr;              // [N, K, 3]
 };
 
-/// Adam's state of all Gaussians. The moments of one that no camera sees are left as they are; `last_steps` tells since
-/// when, and the next step that sees it makes up for the others.
+/// Adam's state of all Gaussians. The coefficients of one that no camera sees are left as they are, with their moments;
+/// `last_steps` tells since when, and the next step that sees it makes up for the others.
 struct GaussianAdam {
   GaussianRows params, exp_avgs, exp_avg_sqs;
-  int32_t* last_steps = nullptr;    // [N] number of the last step that moved a Gaussian, 0 at first
+  int32_t* last_steps = nullptr;    // [N] number of the last step that moved a Gaussian's sh, 0 at first
   AdamStep step;
   int32_t number = 0;               // of this step
   float log_beta1 = 0, log_beta2 = 0;
@@ -84,7 +84,7 @@ using ProjectForward = void (*)(const ProjectParams&, const ProjectOutputs&, int
 using ProjectBackward = void (*)(const ProjectParams&, const ProjectCotangents&, const GaussianRows& out,
                                  float* pose_sums, int64_t begin, int64_t end);
 
-/// Moves the visible ones of Gaussians [begin, end) by their gradients, which are never stored. Of sh only the
+/// Moves Gaussians [begin, end) by their gradients, which are never stored; sh only of the visible ones, and only the
 /// coefficients that the cameras' colours have been made of.
 using ProjectAdam = void (*)(const ProjectParams&, const ProjectCotangents&, const GaussianAdam&, int64_t begin,
                              int64_t end);
@@ -97,7 +97,7 @@ void project_forward_on_gpu(const ProjectParams&, const ProjectOutputs&, Stream)
 void project_backward_on_gpu(const ProjectParams&, const ProjectCotangents&, const GaussianRows&, float* pose_sums,
                              float* v_viewmats, Stream);
 
-/// Moves all visible Gaussians, on the GPU.
+/// Moves all Gaussians, on the GPU.
 void project_adam_on_gpu(const ProjectParams&, const ProjectCotangents&, const GaussianAdam&, Stream);
 
 }  // namespace splat
