@@ -46,9 +46,9 @@ class Counts:
             "photometric_loss": 130 * p,
             "blend_backward": TRAIL * i + 40 * i + 32 * p,
             "project_backward": 4 * SHAPE * v + 4 * SH * v + 2 * 40 * v + 4 * (SHAPE + SH) * n,
-            # Parameters and two moments in and out, projection and gradient in, the step of the last motion; and of
-            # every Gaussian whether a camera sees it.
-            "project_adam": (24 * (SHAPE + SH) + 2 * 40 + 8) * v + 8 * n,
+            # Parameters and two moments in and out, of SH only those in sight, with the step of their last motion;
+            # projection and gradient in; and of every Gaussian whether a camera sees it.
+            "project_adam": (24 * SHAPE + 8) * n + (24 * SH + 2 * 40 + 8) * v,
         }
 
 

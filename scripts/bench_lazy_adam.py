@@ -1,9 +1,9 @@
-"""What it costs in quality that Gaussians out of view wait for their optimiser's steps: runs with and without.
+"""What it costs in quality that SH coefficients out of view wait for their optimiser's steps: runs with and without.
 
     python scripts/bench_lazy_adam.py DATA/fox --downscale 4 --iterations 1000 --seeds 3
 
-Trains each seed twice: as the trainer does (`splat/ops/project_adam.py`: what no view shows waits, and makes up for the
-missed steps later), and with Adam on every Gaussian at every step. Nothing is written.
+Trains each seed twice: as the trainer does (`splat/ops/project_adam.py`: coefficients of what no view shows wait, and
+make up for the missed steps later), and with Adam on every number at every step. Nothing is written.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from splat.train.trainer import Trainer
 
 
 class EveryStep(Adam):
-    """Adam as it is written: every Gaussian at every step, its gradient 0 where no camera sees it."""
+    """Adam as it is written: every number at every step, its gradient 0 where no camera sees the Gaussian."""
 
     def step(self, number: int, rates: dict[str, float], frame: Frame) -> None:
         tensors, settings = [self.parameters[name].detach() for name in PARAMETERS], frame.settings
