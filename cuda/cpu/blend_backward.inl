@@ -3,6 +3,7 @@
 // kernel adds up each Gaussian's in their fixed order: no atomics, and the same bits for any number of threads.
 #include "cpu/blend_tile.h"
 #include "cpu/interleaved.h"
+#include "splat/transpose.h"
 
 SPLAT_BEGIN
 namespace {
@@ -48,6 +49,18 @@ void background_share(const BlendBackward& p, int64_t tile, const TileFrame& fra
   });
 }
 
+/// Adds up each vector's lanes. As many vectors as they have lanes are transposed and added to one another.
+void sum_lanes(V* vectors, int count, float* sums) {
+  int i = 0;
+  for (; i + V::width <= count; i += V::width) {
+    transpose(vectors + i);
+    V total = vectors[i];
+    for (int j = 1; j < V::width; ++j) total += vectors[i + j];
+    total.store(sums + i);
+  }
+  for (; i < count; ++i) sums[i] = sum(vectors[i]);
+}
+
 /// One instance over the blocks where forward found it visible; its sums go to `row`.
 template <int D, bool ABSGRAD>
 void instance(const Splat2d<I>& splat, const float* colour, int any_channels, uint64_t mask, float* memory,
@@ -85,9 +98,10 @@ void instance(const Splat2d<I>& splat, const float* colour, int any_channels, ui
         }
       }
     }
-    const I rest = fnma(step.weight, along, load(kRest));
+    const I share = step.weight * along;
+    const I rest = load(kRest) - share;
     store(rest, kRest);
-    const I v_sigma = sigma_vjp(cover, step, transmittance, along, rest);
+    const I v_sigma = sigma_vjp(cover, step, share, rest);
     for (int k = 0; k < kTogether; ++k) {
       const V v = v_sigma.of[k], dx = cover.dx.of[k], dy = cover.dy.of[k];
       accumulate(moments, v, dx, dy);
@@ -98,13 +112,12 @@ void instance(const Splat2d<I>& splat, const float* colour, int any_channels, ui
       }
     }
   }
-  row[0] = sum(moments.one);
-  row[1] = sum(moments.x);
-  row[2] = sum(moments.y);
-  row[3] = sum(moments.xx);
-  row[4] = sum(moments.xy);
-  row[5] = sum(moments.yy);
-  for (int d = 0; d < channels; ++d) row[6 + d] = sum(D ? fixed_sums[d] : V::load(colour_sums + d * V::width));
+  V sums[6 + D] = {moments.one, moments.x, moments.y, moments.xx, moments.xy, moments.yy};
+  for (int d = 0; d < D; ++d) sums[6 + d] = fixed_sums[d];
+  sum_lanes(sums, 6 + D, row);
+  if (!D) {
+    for (int d = 0; d < channels; ++d) row[6 + d] = sum(V::load(colour_sums + d * V::width));
+  }
   if (ABSGRAD) {
     row[6 + channels] = sum(abs_x);
     row[7 + channels] = sum(abs_y);
@@ -117,12 +130,18 @@ void instances(const BlendBackward& p, int64_t tile, const TileFrame& frame, con
   const int channels = D ? D : p.in.channels;
   const int64_t row = blend_row(channels, ABSGRAD);
   const int64_t last = p.in.offsets[tile + 1];
+  constexpr int kAhead = 4;  // instances; rows lie by Gaussian, so a tile's are all over memory
   Batch batch;
   for (int64_t first = p.in.offsets[tile]; first < last; first += batch.size) {
     batch.fetch(p.in, frame, first, last);
     for (int i = 0; i < batch.size; ++i) {
       const uint64_t mask = static_cast<uint64_t>(p.blocks[first + i]);
       float* sums = p.sums + p.slots[first + i] * row;
+      if (first + i + kAhead < last) {
+        const float* ahead = p.sums + p.slots[first + i + kAhead] * row;
+        prefetch(ahead);
+        prefetch(ahead + row - 1);
+      }
       if (mask) {
         instance<D, ABSGRAD>(batch.splat<I>(i), batch.colour[i], channels, mask, pixels.memory, colour_sums, sums);
       } else {

@@ -47,7 +47,8 @@ __device__ __forceinline__ void load(const BlendBackward& p, const BlendTrail& t
   pixels.rest[at] = rest;
 }
 
-/// All sums of D channels; where there are other numbers of channels (WIDE), one channel's, and with the first the rest.
+/// All sums of D channels; where there are other numbers of channels (WIDE), one channel's, and the others with the
+/// first.
 template <int D, bool ABSGRAD, bool WIDE>
 __global__ void __launch_bounds__(kWarps* kWarp) sum_instances(BlendBackward p, BlendTrail trail, int channel) {
   using AllPixels = Pixels<D>[kWarps];
@@ -103,7 +104,8 @@ __global__ void __launch_bounds__(kWarps* kWarp) sum_instances(BlendBackward p, 
       const int position = i - lane;
       const bool has_pixel = position >= 0 && position < positions;
       // Any pixel where there is none: it counts as stopped.
-      const int at = has_pixel ? static_cast<int>(subtiles >> (position / kWarp * 4) & 7) * kWarp + position % kWarp : 0;
+      const int subtile = static_cast<int>(subtiles >> (position / kWarp * 4) & 7);
+      const int at = has_pixel ? subtile * kWarp + position % kWarp : 0;
       transmittance = __shfl_up_sync(kWholeWarp, transmittance, 1);
       rest = __shfl_up_sync(kWholeWarp, rest, 1);
       if (lane == 0) {
@@ -124,8 +126,9 @@ __global__ void __launch_bounds__(kWarps* kWarp) sum_instances(BlendBackward p, 
         const float* v_image = p.v_image + pixel_index(in, frame, column, row) * in.channels;
         for (int d = 0; d < in.channels; ++d) along = fma(v_image[d], all_colours[d], along);
       }
-      rest = fnma(step.weight, along, rest);
-      const float v_sigma = sigma_vjp(cover, step, transmittance, along, rest);
+      const float share = step.weight * along;
+      rest -= share;
+      const float v_sigma = sigma_vjp(cover, step, share, rest);
       accumulate(moments, v_sigma, cover.dx, cover.dy);
       if (ABSGRAD) {
         abs_x += abs(v_sigma * fma(2.0f * splat.half_a, cover.dx, splat.b * cover.dy));

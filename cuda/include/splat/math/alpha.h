@@ -67,13 +67,14 @@ SPLAT_HD Blend<T> blend(const Coverage<T>& c, T transmittance) {
   return step;
 }
 
-/// d(loss)/d(sigma) of an accepted Gaussian; 0 where it was not accepted or alpha was clamped.
-/// @param along  colour . g, with g = d(loss)/d(pixel colour)
+/// d(loss)/d(sigma) = -alpha d(loss)/d(alpha); 0 where the Gaussian was not accepted or alpha was clamped.
+/// The division waits for alpha alone, not for the colours.
+/// @param share  the Gaussian's in the loss: weight (colour . g), with g = d(loss)/d(pixel colour)
 /// @param rest   what follows behind: g . (final colour - colour up to and including this Gaussian) + T_final v_T
 template <class T>
-SPLAT_HD T sigma_vjp(const Coverage<T>& c, const Blend<T>& step, T transmittance, T along, T rest) {
-  const T v_alpha = fma(transmittance, along, -(rest / (T(1.0f) - step.alpha)));
-  return keep(step.accepted & (c.unclamped <= T(kAlphaMax)), -(step.alpha * v_alpha));
+SPLAT_HD T sigma_vjp(const Coverage<T>& c, const Blend<T>& step, T share, T rest) {
+  const T odds = step.alpha / (T(1.0f) - step.alpha);
+  return keep(c.unclamped <= T(kAlphaMax), fma(odds, rest, -share));
 }
 
 /// Sums over pixels of v_sigma times 1, dx, dy, dx^2, dx dy, dy^2. From these follow the gradients of mean, conic and
