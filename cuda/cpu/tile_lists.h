@@ -1,5 +1,5 @@
-// The Gaussians of each tile in depth order. Depths are sorted once for all cameras; then a stable counting sort by tile
-// keeps that order, with the index as tie-break. Not for kernels: this is compiled once, for the baseline.
+// The Gaussians of each tile in depth order. Depths are sorted once for all cameras; then a stable counting sort by
+// tile keeps that order, with the index as tie-break. Not for kernels: this is compiled once, for the baseline.
 #pragma once
 
 #include <algorithm>

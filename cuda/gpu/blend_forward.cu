@@ -1,8 +1,8 @@
 // Compositing on the GPU: a block a tile, a thread a pixel, a warp an 8 x 4 subtile.
 //
-// The block fetches kBatch instances into shared memory; then each warp goes group by group: its lanes test one instance
-// each against the subtile, and only those that reach it are composited by all. For backward each warp notes which they
-// were, and its pixels' state where a bucket begins.
+// The block fetches kBatch instances into shared memory; then each warp goes group by group: its lanes test one
+// instance each against the subtile, and only those that reach it are composited by all. For backward each warp notes
+// which they were, and its pixels' state where a bucket begins.
 // Source: warp-level culling as in Hahlbohm et al., "Faster-GS", 2025; checkpoints as in Mallick et al., "Taming 3DGS",
 // 2024.
 #include "gpu/blend_tile.cuh"

@@ -11,7 +11,8 @@ constexpr int kThreads = 128;
 constexpr int kAlone = 32;  // instances that one thread adds up; of more, the warp takes every 32nd each
 
 /// Adds entry j of the rows first, first + stride, ... below end.
-__device__ __forceinline__ float sum_entry(const BlendGather& p, int64_t row, int64_t first, int64_t end, int64_t stride, int64_t j) {
+__device__ __forceinline__ float sum_entry(const BlendGather& p, int64_t row, int64_t first, int64_t end,
+                                           int64_t stride, int64_t j) {
   float sum = 0.0f;
   for (int64_t slot = first; slot < end; slot += stride) sum += p.sums[slot * row + j];
   return sum;

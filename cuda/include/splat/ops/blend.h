@@ -76,8 +76,8 @@ struct BlendBackwardKernels {
 
 // On a GPU a tile's list is cut into groups of kGroup instances, a lane each, and a tile into kSubtiles parts of kGroup
 // pixels, one warp each. Forward notes the pixels' state every few groups, and what lies between, a bucket, is one
-// warp's work in backward. The longer the lists, the longer the buckets: there are enough of them to fill a GPU, and the
-// states stay some hundred MiB.
+// warp's work in backward. The longer the lists, the longer the buckets: there are enough of them to fill a GPU, and
+// the states stay some hundred MiB.
 constexpr int kGroup = 32;
 constexpr int kSubtiles = kTile * kTile / kGroup;
 
