@@ -50,7 +50,7 @@ void background_share(const BlendBackward& p, int64_t tile, const TileFrame& fra
 }
 
 /// Adds up each vector's lanes. As many vectors as they have lanes are transposed and added to one another.
-void sum_lanes(V* vectors, int count, float* sums) {
+inline void sum_lanes(V* vectors, int count, float* sums) {
   int i = 0;
   for (; i + V::width <= count; i += V::width) {
     transpose(vectors + i);
