@@ -168,7 +168,7 @@ def test_sizes_that_no_gpu_takes_are_reported(run: Run, size: dict[str, int], me
     [
         ("blend_forward", "__syncthreads();", "", BLEND, "depends on the order of threads"),
         ("tiles", "if (sorted[middle] < tile)", "if (sorted[middle] <= tile)", TILES, "shape mismatch"),
-        ("blend_backward", "rest = fnma(step.weight,", "rest = fma(step.weight,", BLEND, "conics|means2d|opacities"),
+        ("blend_backward", "rest -= share;", "rest += share;", BLEND, "conics|means2d|opacities"),
     ],
     ids=["missing barrier", "off by one in a tile's range", "wrong gradient"],
 )
