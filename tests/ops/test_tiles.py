@@ -155,6 +155,7 @@ def test_wrong_shapes_and_sizes_are_named():
         tiles(scene.means2d, scene.conics, scene.depths, scene.opacities, scene.extents, 1 << 20, 1 << 20)
 
 
+@pytest.mark.backends("cpu", "cuda")  # by fibres it takes half an hour
 @pytest.mark.slow
 def test_too_many_instances_are_an_error_and_no_crash():
     side = 4096 * TILE  # 2^24 tiles, the most an image may have
