@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -21,7 +21,8 @@ from splat.native import pick_device
 from splat.ops.photometric import photometric_loss
 from splat.train.config import TrainConfig
 from splat.train.density import make_strategy
-from splat.train.density.protocol import Edit, apply_edit
+from splat.train.density.look import Look
+from splat.train.density.protocol import Edit, apply_edit, apply_nudge
 from splat.train.frame import Frame
 from splat.train.init import initial_gaussians
 from splat.train.interrupt import stop_on_signals
@@ -157,6 +158,7 @@ class Trainer:
                     started = time.perf_counter()
                     with self.lock:
                         report = self._within_memory(self._take_step)
+                        self._within_memory(self._nudge)
                         self._within_memory(self._adapt)
                         self._within_memory(self._reorder)
                     self.seconds += time.perf_counter() - started
@@ -226,30 +228,42 @@ class Trainer:
         """A step without its refinement. Nothing is applied before the last allocation is behind it."""
         config, step = self.config, self.step
         view = self.order.next()
-        camera = self.scene.views[view].camera
-        factor = self.schedule.factor(step, min(camera.width, camera.height))
-        sh_degree = self.schedule.sh_degree(step)
-        target = self.views.target(view, factor)
+        factor, sh_degree = self._factor(view), self.schedule.sh_degree(step)
         self.views.prefetch(self.order.pending[-PREFETCH:], factor)
-        background = self._background()
-        image = target.over(background)
-        frame = Frame(self.gaussians(), target.camera, sh_degree=sh_degree, antialias=config.antialias)
-        rendering = frame.render(background=background, absgrad=self.strategy.absgrad)
+        look = self._look(view, absgrad=self.strategy.absgrad)
+        rendering, image, mask = look.rendering, look.image, look.mask
         self.strategy.watch(rendering)
-        loss = photometric_loss(rendering.rgb, image, target.mask, config.optim.ssim_weight)
+        loss = photometric_loss(rendering.rgb, image, mask, config.optim.ssim_weight)
         logged = (step + 1) % config.save.log_every == 0 or step + 1 in (1, config.iterations)
-        self.losses.add(step + 1, target.name, loss)
+        self.losses.add(step + 1, self.scene.views[view].name, loss)
         if logged or self.losses.newest is None or self.device.type == "cpu":
             self.losses.read()
         loss.backward()
-        psnr = _psnr(rendering.rgb, image, target.mask) if logged else None
+        psnr = _psnr(rendering.rgb, image, mask) if logged else None
         # The GPU has work now, so there is time for the next photo.
         self.views.upload(self.order.pending[-1:], factor)
         self.strategy.observe(rendering, step + 1)
-        self.optimizer.step(step + 1, self.schedule.rates(step), frame)
+        self.optimizer.step(step + 1, self.schedule.rates(step), look.frame)
         self.step = step + 1
         assert self.losses.newest is not None
         return StepReport(self.step, self.losses.newest, psnr, self.count, factor, sh_degree, self.seconds)
+
+    def _factor(self, view: int) -> int:
+        camera = self.scene.views[view].camera
+        return self.schedule.factor(self.step, min(camera.width, camera.height))
+
+    def _look(self, view: int, *, absgrad: bool = False) -> Look:
+        """Renders the scene as it is beside the photo of a view."""
+        target = self.views.target(view, self._factor(view))
+        background = self._background()
+        image, sh_degree = target.over(background), self.schedule.sh_degree(self.step)
+        frame = Frame(self.gaussians(), target.camera, sh_degree=sh_degree, antialias=self.config.antialias)
+        return Look(frame, frame.render(background=background, absgrad=absgrad), image, target.mask)
+
+    def _looks(self, count: int) -> Iterator[Look]:
+        """Training views drawn at random, none twice."""
+        chosen = torch.randperm(len(self.order.views), generator=self.generator)[:count]
+        return (self._look(self.order.views[index]) for index in chosen.tolist())
 
     def _background(self) -> Tensor:
         """[3] of this step."""
@@ -257,8 +271,15 @@ class Trainer:
             return on_device(torch.rand(3, generator=self.generator), self.device)
         return self.background
 
+    def _nudge(self) -> None:
+        rate = self.schedule.rates(self.step - 1)["means"]
+        nudge = self.strategy.nudge(self.gaussians(), rate, self.generator)
+        if nudge is not None:
+            first, second, *_ = self.optimizer.state
+            apply_nudge(nudge, self.representation.parameters, (first, second))
+
     def _adapt(self) -> None:
-        edit = self.strategy.adapt(self.gaussians(), self.step, self.generator)
+        edit = self.strategy.adapt(self.gaussians(), self.step, self.generator, self._looks)
         if edit is not None:
             self._apply(edit)
 

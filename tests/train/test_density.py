@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import cast
 
@@ -14,6 +15,7 @@ from splat.gaussians import Gaussians
 from splat.render import Rendering
 from splat.train.config import DensityConfig, TrainConfig
 from splat.train.density.adc import Adc
+from splat.train.density.look import Look
 from splat.train.density.protocol import Edit, Reset, apply_edit
 
 EXTENT = 2.0
@@ -52,11 +54,15 @@ HOT, COLD = [2.1e-4, 0.0], [1.9e-4, 0.0]
 GENERATOR = torch.Generator()
 
 
+def no_looks(count: int) -> Iterator[Look]:
+    raise AssertionError("the gradient rule looks at no views")
+
+
 def test_hot_small_ones_are_cloned_and_hot_large_ones_split() -> None:
     scene = gaussians([SMALL, LARGE, SMALL, LARGE], [0.5] * 4)
     adc = strategy(4)
     observe(adc, torch.tensor([HOT, HOT, COLD, COLD]))
-    edit = adc.adapt(scene, 600, GENERATOR)
+    edit = adc.adapt(scene, 600, GENERATOR, no_looks)
     assert edit is not None
     assert edit.keep is not None and edit.keep.tolist() == [True, False, True, True]
     assert edit.clone is not None and edit.clone.tolist() == [0]
@@ -77,7 +83,7 @@ def test_the_mean_is_over_the_views_that_see_a_gaussian() -> None:
     adc = strategy(2)
     for visible in ([True, True], [False, True], [False, True]):
         observe(adc, torch.tensor([[3e-4, 0.0], [1e-4, 0.0]]), torch.tensor(visible))
-    edit = adc.adapt(gaussians([SMALL] * 2, [0.5] * 2), 600, GENERATOR)
+    edit = adc.adapt(gaussians([SMALL] * 2, [0.5] * 2), 600, GENERATOR, no_looks)
     assert edit is not None and edit.clone is not None and edit.clone.tolist() == [0]
 
 
@@ -88,7 +94,7 @@ def test_splits_follow_the_shape_and_rotation_of_the_parent() -> None:
     turned.log_scales[0] = torch.tensor([1.0, 0.01, 0.01]).log()
     adc = strategy(1)
     observe(adc, torch.tensor([HOT]))
-    edit = adc.adapt(turned, 600, torch.Generator().manual_seed(1))
+    edit = adc.adapt(turned, 600, torch.Generator().manual_seed(1), no_looks)
     assert edit is not None and edit.new is not None
     offset = (edit.new["means"] - turned.means).abs()
     assert (offset[:, 1] > 10 * offset[:, 0]).all() and (offset[:, 1] > 10 * offset[:, 2]).all()
@@ -97,14 +103,14 @@ def test_splits_follow_the_shape_and_rotation_of_the_parent() -> None:
 def test_only_between_start_and_stop_and_every_so_often() -> None:
     scene = gaussians([SMALL], [0.5])
     adc = strategy(1)
-    due = [step for step in range(1, 16_000) if adc.adapt(scene, step, GENERATOR) is not None]
+    due = [step for step in range(1, 16_000) if adc.adapt(scene, step, GENERATOR, no_looks) is not None]
     assert due == list(range(600, 15_000, 100))
 
 
 def test_short_runs_refine_no_more_often_than_they_can_judge() -> None:
     adc = Adc(TrainConfig(2_000), EXTENT, 1, torch.device("cpu"))
     scene = gaussians([SMALL], [0.5])
-    due = [step for step in range(1, 2_001) if adc.adapt(scene, step, GENERATOR) is not None]
+    due = [step for step in range(1, 2_001) if adc.adapt(scene, step, GENERATOR, no_looks) is not None]
     assert due and due[0] >= 33 and due[-1] < 1_000
     assert min(later - sooner for sooner, later in zip(due, due[1:], strict=False)) >= DensityConfig().least_every
 
@@ -112,9 +118,9 @@ def test_short_runs_refine_no_more_often_than_they_can_judge() -> None:
 def test_invisible_broken_and_later_huge_ones_are_removed() -> None:
     scene = gaussians([SMALL, SMALL, SMALL, 0.11 * EXTENT], [0.5, 0.004, 0.5, 0.5])
     scene.means[2, 1] = math.nan
-    early = strategy(4).adapt(scene, 600, GENERATOR)
+    early = strategy(4).adapt(scene, 600, GENERATOR, no_looks)
     assert early is not None and early.keep is not None and early.keep.tolist() == [True, False, False, True]
-    late = strategy(4).adapt(scene, 3_100, GENERATOR)
+    late = strategy(4).adapt(scene, 3_100, GENERATOR, no_looks)
     assert late is not None and late.keep is not None and late.keep.tolist() == [True, False, False, False]
 
 
@@ -122,7 +128,7 @@ def test_the_cap_holds_and_the_hottest_grow_first() -> None:
     scene = gaussians([SMALL, LARGE, SMALL, SMALL], [0.5, 0.5, 0.5, 0.001])
     adc = strategy(4, max_gaussians=5)
     observe(adc, torch.tensor([[4e-4, 0], [5e-4, 0], [3e-4, 0], [9e-4, 0]]))
-    edit = adc.adapt(scene, 600, GENERATOR)
+    edit = adc.adapt(scene, 600, GENERATOR, no_looks)
     assert edit is not None
     # One of the four is invisible and goes, so two may be doubled.
     parameters = dict(scene.parameters())
@@ -136,14 +142,14 @@ def test_a_full_scene_still_loses_what_is_invisible() -> None:
     scene = gaussians([SMALL] * 3, [0.5] * 3)
     adc = strategy(3, max_gaussians=3)
     observe(adc, torch.tensor([HOT] * 3))
-    edit = adc.adapt(scene, 600, GENERATOR)
+    edit = adc.adapt(scene, 600, GENERATOR, no_looks)
     assert edit is not None and edit.clone is not None and edit.clone.numel() == 0
 
 
 def test_opacity_reset_lowers_all_and_forgets_their_momentum() -> None:
     scene = gaussians([SMALL, SMALL], [0.5, 0.006])
     adc = strategy(2)
-    edit = adc.adapt(scene, 3_000, GENERATOR)
+    edit = adc.adapt(scene, 3_000, GENERATOR, no_looks)
     assert edit is not None and edit.reset is not None
     parameters = {name: tensor.clone().requires_grad_() for name, tensor in scene.parameters().items()}
     moments = {name: torch.ones_like(tensor) for name, tensor in parameters.items()}
@@ -156,7 +162,7 @@ def test_opacity_reset_lowers_all_and_forgets_their_momentum() -> None:
 def test_children_born_at_a_reset_are_reset_too() -> None:
     adc = strategy(1)
     observe(adc, torch.tensor([HOT]))
-    edit = adc.adapt(gaussians([LARGE], [0.9]), 3_000, GENERATOR)
+    edit = adc.adapt(gaussians([LARGE], [0.9]), 3_000, GENERATOR, no_looks)
     assert edit is not None and edit.new is not None
     torch.testing.assert_close(edit.new["opacity_logits"].sigmoid(), torch.full((2,), 0.01))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,6 +12,11 @@ from torch import Tensor
 
 from splat.gaussians import Gaussians
 from splat.render import Rendering
+from splat.train.config import TrainConfig
+from splat.train.density.look import Looks
+
+#: Adam's decay of the moments, as the optimiser has it.
+BETA1, BETA2 = 0.9, 0.999
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,25 @@ class Edit:
     forget: bool = False
 
 
+@dataclass(frozen=True)
+class Nudge:
+    """A small change of all N Gaussians that a strategy makes at every step.
+
+    Attributes:
+        offsets: what is added to parameters [N, ...], by name.
+        gradients: of a loss of the strategy's own, by parameters [N, ...], by name.
+    """
+
+    offsets: dict[str, Tensor]
+    gradients: dict[str, Tensor]
+
+
 class Strategy(Protocol):
-    """Decides when and where Gaussians are added and removed.
+    """Decides when and where Gaussians are added and removed; what a strategy has no use for it leaves as it is here.
+
+    Args:
+        extent: of the cameras, world units.
+        count: number of Gaussians at the start.
 
     Attributes:
         max_gaussians: number that is never exceeded; lowered when a GPU's memory does not suffice.
@@ -55,20 +78,54 @@ class Strategy(Protocol):
     """
 
     max_gaussians: int
-    absgrad: bool
+    absgrad: bool = False
     statistics: dict[str, Tensor]
+
+    @abstractmethod
+    def __init__(self, config: TrainConfig, extent: float, count: int, device: torch.device) -> None: ...
 
     def watch(self, rendering: Rendering) -> None:
         """Before backward: ask for the gradients that `observe` needs."""
-        ...
 
     def observe(self, rendering: Rendering, step: int) -> None:
         """After backward: gather statistics of one step. Changes them only when it has allocated all it needs."""
-        ...
 
-    def adapt(self, gaussians: Gaussians, step: int, generator: torch.Generator) -> Edit | None:
-        """After the optimiser's step: what to change now, if anything. Changes nothing itself."""
-        ...
+    def nudge(self, gaussians: Gaussians, rate: float, generator: torch.Generator) -> Nudge | None:
+        """After the optimiser's step, at each: what to change of all Gaussians. Changes nothing itself.
+
+        Args:
+            rate: at which the centres were moved.
+        """
+        return None
+
+    @abstractmethod
+    def adapt(self, gaussians: Gaussians, step: int, generator: torch.Generator, looks: Looks) -> Edit | None:
+        """After that: what to add and remove now, if anything. Changes nothing itself.
+
+        Args:
+            looks: renders training views, for strategies that judge Gaussians by what they do in an image.
+        """
+
+
+def apply_nudge(
+    nudge: Nudge, parameters: dict[str, Tensor], moments: tuple[dict[str, Tensor], dict[str, Tensor]]
+) -> None:
+    """Carries out a Nudge, in place.
+
+    The loss's gradients go into Adam's moments, so that the steps to come follow them as they do the image's.
+    Differs from adding them to the image's: the second moment lacks twice the product of the two.
+
+    Args:
+        parameters: [N, ...] by name.
+        moments: the first and the second, [N, ...] by the parameters' names.
+    """
+    first, second = moments
+    changes = [(parameters[name].detach(), offset) for name, offset in nudge.offsets.items()]
+    for name, gradient in nudge.gradients.items():
+        changes.append((first[name], (1 - BETA1) * gradient))
+        changes.append((second[name], (1 - BETA2) * gradient * gradient))
+    for tensor, change in changes:
+        tensor += change
 
 
 def apply_edit(
