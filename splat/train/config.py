@@ -136,8 +136,10 @@ class TrainConfig:
     """Factor by which the photos' sides are divided."""
     max_gaussians: int = 500_000
     """Number of Gaussians that is never exceeded; lowered when a GPU's memory does not suffice."""
-    strategy: Literal["adc"] = "adc"
-    """How Gaussians are added and removed: adc is the gradient rule of Kerbl et al. 2023."""
+    strategy: Literal["adc", "absgrad", "mcmc", "budgeted", "revising"] = "adc"
+    """How Gaussians are added and removed: adc, the gradient rule of Kerbl et al. 2023; absgrad, the same with
+    gradients that do not cancel out (AbsGS); mcmc, relocation and noise, which fills max_gaussians; budgeted, a fixed
+    curve up to max_gaussians and scores from several views; revising, by the error in the images."""
     antialias: Literal["classic", "antialiased", "mip"] = "classic"
     """Screen-space filter: classic (0.3 px^2), antialiased (the same, energy kept) or mip (0.1 px^2, energy kept)."""
     sh_degree: int = 3

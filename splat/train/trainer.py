@@ -273,7 +273,7 @@ class Trainer:
 
     def _nudge(self) -> None:
         rate = self.schedule.rates(self.step - 1)["means"]
-        nudge = self.strategy.nudge(self.gaussians(), rate, self.generator)
+        nudge = self.strategy.nudge(self.gaussians(), self.step, rate, self.generator)
         if nudge is not None:
             first, second, *_ = self.optimizer.state
             apply_nudge(nudge, self.representation.parameters, (first, second))

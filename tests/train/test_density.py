@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 import torch
+from density_scenes import no_looks
 from torch import Tensor
 
 from splat.gaussians import Gaussians
 from splat.render import Rendering
 from splat.train.config import DensityConfig, TrainConfig
 from splat.train.density.adc import Adc
-from splat.train.density.look import Look
 from splat.train.density.protocol import Edit, Reset, apply_edit
 
 EXTENT = 2.0
@@ -52,10 +51,6 @@ def observe(adc: Adc, gradients: Tensor, visible: Tensor | None = None, step: in
 SMALL, LARGE = 0.01 * EXTENT * 0.9, 0.01 * EXTENT * 1.1
 HOT, COLD = [2.1e-4, 0.0], [1.9e-4, 0.0]
 GENERATOR = torch.Generator()
-
-
-def no_looks(count: int) -> Iterator[Look]:
-    raise AssertionError("the gradient rule looks at no views")
 
 
 def test_hot_small_ones_are_cloned_and_hot_large_ones_split() -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import torch
 
 from splat.train.config import TrainConfig
+from splat.train.density.absgrad import AbsGrad
 from splat.train.density.adc import Adc
+from splat.train.density.budgeted import Budgeted
+from splat.train.density.mcmc import Mcmc
 from splat.train.density.protocol import Strategy
+from splat.train.density.revising import Revising
 
-STRATEGIES = {"adc": Adc}
+STRATEGIES = {"adc": Adc, "absgrad": AbsGrad, "mcmc": Mcmc, "budgeted": Budgeted, "revising": Revising}
 
 
 def make_strategy(config: TrainConfig, extent: float, count: int, device: torch.device) -> Strategy:

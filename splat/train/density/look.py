@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from splat.render import Rendering
 from splat.train.frame import Frame
@@ -36,6 +37,19 @@ class Look:
         red, green, blue = (self.rendering.rgb.detach() - self.photo()).abs().unbind(-1)
         error = (red + green + blue) / 3
         return error if self.mask is None else error * self.mask
+
+    def edges(self) -> Tensor:
+        """[1, H, W] how much a pixel of the photo differs from its eight neighbours: |8 c - their sum| of the mean
+        colour c; zero where the mask is, and beyond the border the border's colour counts."""
+        red, green, blue = self.photo().unbind(-1)
+        grey = (red + green + blue) / 3
+        height, width = grey.shape[1:]
+        padded = pad(grey[None], (1, 1, 1, 1), mode="replicate")[0]
+        edges = 9 * grey
+        for row in range(3):
+            for column in range(3):
+                edges = edges - padded[:, row : row + height, column : column + width]
+        return edges.abs() if self.mask is None else edges.abs() * self.mask
 
     def gather(self, *maps: Tensor) -> list[Tensor]:
         """Sums up to three maps [1, H, W] over the pixels that each Gaussian is blended into, [N] each, every pixel by

@@ -53,7 +53,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Nudge:
-    """A small change of all N Gaussians that a strategy makes at every step.
+    """A small change of all N Gaussians, which leaves the optimiser's course as it is.
 
     Attributes:
         offsets: what is added to parameters [N, ...], by name.
@@ -90,8 +90,8 @@ class Strategy(Protocol):
     def observe(self, rendering: Rendering, step: int) -> None:
         """After backward: gather statistics of one step. Changes them only when it has allocated all it needs."""
 
-    def nudge(self, gaussians: Gaussians, rate: float, generator: torch.Generator) -> Nudge | None:
-        """After the optimiser's step, at each: what to change of all Gaussians. Changes nothing itself.
+    def nudge(self, gaussians: Gaussians, step: int, rate: float, generator: torch.Generator) -> Nudge | None:
+        """After the optimiser's step: what to change of all Gaussians, if anything. Changes nothing itself.
 
         Args:
             rate: at which the centres were moved.

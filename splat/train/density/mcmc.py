@@ -1,0 +1,111 @@
+"""Gaussians as samples of the scene: none is split; those that have faded move to where opacity is, and all tremble.
+
+Source:
+    Kheradmand et al., "3D Gaussian splatting as Markov chain Monte Carlo", 2024, equations 8 to 10. Differs: what moves
+    and what is new is drawn at once; the moments of both are zeroed; training starts from the Gaussians that all
+    strategies start from.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from splat.gaussians import Gaussians
+from splat.train.config import TrainConfig
+from splat.train.density.children import rotate
+from splat.train.density.choice import dead, draw
+from splat.train.density.look import Looks
+from splat.train.density.protocol import Edit, Nudge, Reset, Strategy
+from splat.train.density.window import Window
+
+#: Step (of 30,000) from which on Gaussians stay where they are.
+STOP = 25_000
+#: A refinement's growth, stated for one in 100 of 30,000 steps.
+GROWTH, GROWTH_EVERY = 0.05, 100
+#: Opacity up to which a Gaussian counts as dead.
+LEAST_OPACITY = 0.005
+#: Copies of one Gaussian, itself included, that its new opacity and scale account for.
+MOST_COPIES = 50
+#: The noise, in learning rates of the centres, and how steeply it ends at LEAST_OPACITY.
+NOISE, NOISE_STEEPNESS = 5e5, 100.0
+#: Weights in the loss of the mean opacity and of the mean scale.
+OPACITY_WEIGHT, SCALE_WEIGHT = 0.01, 0.01
+
+
+class Mcmc(Strategy):
+    """Grows to the cap and stays there. Its numbers are the paper's; of `TrainConfig.density` it takes when to refine,
+    but not when to stop."""
+
+    def __init__(self, config: TrainConfig, extent: float, count: int, device: torch.device) -> None:
+        self.max_gaussians = config.max_gaussians
+        self.window = Window.of(config, STOP)
+        self.growth = self.window.growth(GROWTH, GROWTH_EVERY, config.iterations)
+        self.statistics = {}
+
+    def nudge(self, gaussians: Gaussians, step: int, rate: float, generator: torch.Generator) -> Nudge:
+        """Noise of each Gaussian's own shape on the centres of those that hardly show, and a pull of all towards
+        transparent and small."""
+        count, device = len(gaussians), gaussians.device
+        opacities, scales, quats = gaussians.opacities, gaussians.scales, gaussians.quats
+        # Drawn where it is needed; the run's own generator is on the CPU.
+        seed = int(torch.randint(2**62, (), generator=generator))
+        normal = torch.randn(count, 3, device=device, generator=torch.Generator(device).manual_seed(seed))
+        inverse = torch.cat([quats[:, :1], -quats[:, 1:]], dim=1)
+        along = rotate(quats, scales * scales * rotate(inverse, normal))
+        strength = NOISE * rate * torch.sigmoid(-NOISE_STEEPNESS * (opacities - LEAST_OPACITY))
+        return Nudge(
+            offsets={"means": along * strength[:, None]},
+            gradients={
+                "opacity_logits": OPACITY_WEIGHT / count * opacities * (1 - opacities),
+                "log_scales": SCALE_WEIGHT / (3 * count) * scales,
+            },
+        )
+
+    def adapt(self, gaussians: Gaussians, step: int, generator: torch.Generator, looks: Looks) -> Edit | None:
+        if not self.window.due(step):
+            return None
+        gone = dead(gaussians, LEAST_OPACITY)
+        alive = int((~gone).count_nonzero())
+        wanted = min(self.max_gaussians, int(self.growth * len(gaussians)))
+        if alive == 0 or wanted <= alive:
+            return Edit(keep=~gone)
+        drawn = draw(torch.where(gone, 0, gaussians.opacities), wanted - alive, generator)
+        copies = torch.bincount(drawn, minlength=len(gaussians)) + 1
+        sources = (copies > 1).nonzero()[:, 0]
+        shared = gaussians.select(sources)
+        opacities, shrink = share(shared.opacities, copies[sources])
+        shared.opacity_logits = opacities.logit()
+        shared.log_scales = shared.log_scales + shrink.log()[:, None]
+        return Edit(reset=Reset(sources, shared.parameters()), keep=~gone, clone=drawn)
+
+
+def share(opacities: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
+    """What Gaussians become when several take the place of one, so that the image stays nearly the same.
+
+    Args:
+        opacities: [M] of the one, in (0, 1).
+        copies: [M] int64, how many there are then, at least 1; more than MOST_COPIES count as so many.
+
+    Returns:
+        [M] opacities and [M] factors of the scales of each copy, in the opacities' dtype.
+
+    Source:
+        Kheradmand et al., 2024, equation 9, with its double sum over binomials as a single one (the hockey-stick
+        identity); in float64, since its terms alternate.
+    """
+    n = copies.clamp(max=MOST_COPIES)
+    old = opacities.double()
+    new = 1 - (1 - old) ** (1 / n)
+    binomials = torch.tensor(
+        [[float(math.comb(row, k + 1)) for k in range(MOST_COPIES)] for row in range(MOST_COPIES + 1)],
+        dtype=torch.float64,
+        device=opacities.device,
+    )
+    area, power = torch.zeros_like(old), torch.ones_like(old)
+    for k in range(int(n.max())):
+        power = power * new
+        area = area + (-1) ** k * binomials[n, k] * power / math.sqrt(k + 1)
+    return new.clamp(LEAST_OPACITY, 1 - 2**-23).to(opacities), (old / area).to(opacities)
