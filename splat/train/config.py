@@ -58,30 +58,31 @@ class InitConfig:
 
 @dataclass(frozen=True)
 class DensityConfig:
-    """When and where Gaussians are added and removed (the gradient rule of Kerbl et al. 2023)."""
+    """When and where Gaussians are added and removed. What a strategy has no use for it passes over."""
 
     start: int = 500
     """First step (of 30,000) after which Gaussians are added or removed."""
     stop: int = 15_000
-    """Step (of 30,000) from which on their number stays."""
+    """Step (of 30,000) from which on their number stays; mcmc has 25,000 and revising 27,000 of its own."""
     every: int = 100
     """Steps (of 30,000) between two refinements."""
     least_every: int = 50
     """Steps between two refinements at least, however short the run: fewer views say too little."""
     grow_gradient: float = 2e-4
-    """Mean gradient of the loss by the projected centre, in units of half the image, above which one is doubled."""
+    """Mean gradient of the loss by the projected centre, in units of half the image, above which one is doubled. Of
+    absolute gradients absgrad asks twice as much, budgeted 1.5 times."""
     split_scale: float = 0.01
-    """Largest scale, in scene extents, up to which a Gaussian is cloned; a larger one is split in two."""
+    """Largest scale, in scene extents, up to which one is cloned; a larger one is split in two (adc, revising)."""
     prune_opacity: float = 0.005
     """Opacity below which a Gaussian is removed."""
     prune_scale: float = 0.1
-    """Largest scale, in scene extents, above which a Gaussian is removed once opacities have been reset."""
+    """Largest scale, in scene extents, above which one is removed once opacities have been reset (adc, absgrad)."""
     reset_every: int = 3_000
-    """Steps (of 30,000) between two opacity resets."""
+    """Steps (of 30,000) between two opacity resets (adc, absgrad, budgeted)."""
     least_reset_every: int = 1_000
     """Steps between two opacity resets at least, however short the run: the scene has to recover."""
     reset_opacity: float = 0.01
-    """Opacity to which a reset lowers every Gaussian."""
+    """Opacity to which a reset lowers every Gaussian; budgeted has 0.05 of its own."""
 
 
 @dataclass(frozen=True)
