@@ -46,7 +46,7 @@ def test_shares_are_those_of_the_double_sum(opacity: float, copies: int, expecte
     assert factors.item() == pytest.approx(shrink, abs=2e-8)
 
 
-def test_the_single_sum_equals_equation_9_up_to_the_most_copies() -> None:
+def test_the_single_sum_equals_the_double_one_up_to_the_most_copies() -> None:
     for opacity in (0.01, 0.5, 0.99, 0.9999):
         new = 1 - (1 - opacity) ** (1 / MOST_COPIES)
         area = sum(

@@ -1,7 +1,7 @@
 """The gradient rule with gradients that do not cancel out: what is too large for its pixels is split.
 
 Source:
-    Ye et al., "AbsGS: recovering fine details in 3D Gaussian splatting", 2024. Differs: as in `adc`; opacities are not
+    Ye et al., "AbsGS: recovering fine details for 3D Gaussian splatting", 2024. Differs: as in `adc`; opacities are not
     clipped to 0.8, which the release does every 500 steps.
 """
 

@@ -1,9 +1,9 @@
 """Gaussians as samples of the scene: none is split; those that have faded move to where opacity is, and all tremble.
 
 Source:
-    Kheradmand et al., "3D Gaussian splatting as Markov chain Monte Carlo", 2024, equations 8 to 10. Differs: what moves
-    and what is new is drawn at once; the moments of both are zeroed; training starts from the Gaussians that all
-    strategies start from.
+    Kheradmand et al., "3D Gaussian splatting as Markov chain Monte Carlo", 2024. Differs: what moves and what is
+    new is drawn at once; the moments of both are zeroed; training starts from the Gaussians that all strategies start
+    from.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def share(opacities: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
         [M] opacities and [M] factors of the scales of each copy, in the opacities' dtype.
 
     Source:
-        Kheradmand et al., 2024, equation 9, with its double sum over binomials as a single one (the hockey-stick
-        identity); in float64, since its terms alternate.
+        Kheradmand et al., 2024, with the double sum over binomials as a single one (the hockey-stick identity); in
+        float64, since its terms alternate.
     """
     n = copies.clamp(max=MOST_COPIES)
     old = opacities.double()
