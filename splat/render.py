@@ -160,6 +160,7 @@ def composite(
     background: Tensor | None = None,
     depth: bool = False,
     absgrad: bool = False,
+    bound: int | None = None,
 ) -> Rendering:
     """The second half of `render`: from projected Gaussians to an image.
 
@@ -168,6 +169,7 @@ def composite(
         colours: [C, N, D] channels to blend, D >= 0 (0 is useful with depth).
         width, height: image size, px.
         background, depth, absgrad: as for `render`.
+        bound: how many instances there may be, as for `tiles`.
     """
     views, _, channels = colours.shape
     if background is not None:
@@ -186,6 +188,7 @@ def composite(
         projection.extents,
         width,
         height,
+        bound=bound,
     )
     probe = torch.zeros_like(projection.means2d, requires_grad=True) if absgrad else None
     blended = blend(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from backends import rand
@@ -28,8 +28,14 @@ class Flat:
     width: int
     height: int
 
-    def lists(self) -> TileLists:
-        return tiles(self.means2d, self.conics, self.depths, self.opacities, self.extents, self.width, self.height)
+    def lists(self, bound: int | None = None) -> TileLists:
+        geometry = (self.means2d, self.conics, self.depths, self.opacities, self.extents)
+        return tiles(*geometry, self.width, self.height, bound=bound)
+
+    def within(self, bound: int) -> Flat:
+        """Without the Gaussians from the first on whose instances, and those before them, are more than the bound."""
+        fits = (self.lists().gaussian_offsets[1:] <= bound).view_as(self.depths)
+        return replace(self, extents=self.extents * fits[..., None])
 
     def leaves(self, dtype: torch.dtype = torch.float32) -> list[Tensor]:
         """Fresh copies of what `blend` is differentiable in: means2d, conics, opacities, colours, background."""

@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) sum_instances(BlendBackward p, 
   }
   __syncthreads();
   const int64_t bucket = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp;
-  if (bucket >= trail.buckets.count) return;
+  if (bucket >= first_bucket(trail, in.offsets, trail.buckets.tiles)) return;
   Pixels<D>& pixels = all_pixels[threadIdx.x / kWarp];
   const int tile = trail.tiles[bucket], groups = trail.buckets.groups;
   const TileFrame frame = tile_frame(in, tile);

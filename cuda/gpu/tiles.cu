@@ -79,14 +79,21 @@ __global__ void __launch_bounds__(kThreads) count_tiles(TilesParams p, int64_t g
   if (g <= gaussians) counts[g] = count;
 }
 
+__global__ void __launch_bounds__(kThreads) drop_beyond_bound(const int64_t* offsets, int64_t gaussians, int64_t bound,
+                                                              int32_t* counts, int64_t* needed) {
+  const int64_t g = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (g < gaussians && offsets[g + 1] > bound) counts[g] = 0;
+  if (g == gaussians) *needed = offsets[gaussians];
+}
+
 __global__ void __launch_bounds__(kThreads) emit_instances(TilesParams p, TileInstances o) {
   SPLAT_SHARED(WalkedByWarp, shared);
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int lane = threadIdx.x % kWarp;
   Walked(&walked)[kWarp] = shared.at[threadIdx.x / kWarp];
   int size = 0, instance = 0;
-  if (i < o.visible) instance = static_cast<int>(o.starts[i]);
-  if (i < o.visible) {
+  if (i < *o.visible) {
+    instance = static_cast<int>(o.starts[i]);
     const int id = o.order[i], camera = id / static_cast<int>(p.per_camera);
     const TileBox box = box_of(p, id);
     size = box.size();
@@ -110,23 +117,31 @@ __global__ void __launch_bounds__(kThreads) emit_instances(TilesParams p, TileIn
   });
 }
 
-__global__ void __launch_bounds__(kThreads) depth_keys(const float* depths, const int32_t* ids, int64_t count,
-                                                       uint32_t* keys) {
+__global__ void __launch_bounds__(kThreads) pad_instances(const int64_t* used, int64_t places, uint32_t tiles,
+                                                          uint32_t* tiles_of, int32_t* slots) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  if (i < count) keys[i] = ordered_bits(depths[ids[i]]);
+  if (i < *used || i >= places) return;
+  tiles_of[i] = tiles;
+  slots[i] = static_cast<int32_t>(i);
 }
 
-__global__ void __launch_bounds__(kThreads) gather(const int32_t* from, const int32_t* indices, int64_t count,
-                                                   int32_t* out) {
+__global__ void __launch_bounds__(kThreads) depth_keys(const float* depths, const int32_t* ids, const int64_t* used,
+                                                       int64_t count, uint32_t* keys) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  if (i < count) out[i] = from[indices[i]];
+  if (i < count) keys[i] = i < *used ? ordered_bits(depths[ids[i]]) : ~0u;
 }
 
-__global__ void __launch_bounds__(kThreads) tile_offsets(const uint32_t* sorted, int64_t instances, int64_t tiles,
+__global__ void __launch_bounds__(kThreads) gather(const int32_t* from, const int32_t* indices, const int64_t* used,
+                                                   int64_t count, int32_t* out) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i < count) out[i] = i < *used ? from[indices[i]] : 0;
+}
+
+__global__ void __launch_bounds__(kThreads) tile_offsets(const uint32_t* sorted, int64_t places, int64_t tiles,
                                                          int64_t* offsets) {
   const int64_t tile = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (tile > tiles) return;
-  int64_t first = 0, last = instances;
+  int64_t first = 0, last = places;
   while (first < last) {
     const int64_t middle = (first + last) / 2;
     if (sorted[middle] < tile) {
@@ -153,20 +168,34 @@ TileTotals read_tile_totals(const TileTotals* on_gpu, Stream stream) {
   return totals;
 }
 
-void depth_keys_on_gpu(const float* depths, const int32_t* ids, int64_t count, uint32_t* keys, Stream stream) {
-  launch(depth_keys, blocks_for(count, kThreads), kThreads, stream, depths, ids, count, keys);
+void drop_beyond_bound_on_gpu(const int64_t* offsets, int64_t gaussians, int64_t bound, int32_t* counts,
+                              int64_t* needed, Stream stream) {
+  launch(drop_beyond_bound, blocks_for(gaussians + 1, kThreads), kThreads, stream, offsets, gaussians, bound, counts,
+         needed);
 }
 
-void gather_on_gpu(const int32_t* from, const int32_t* indices, int64_t count, int32_t* out, Stream stream) {
-  launch(gather, blocks_for(count, kThreads), kThreads, stream, from, indices, count, out);
+void depth_keys_on_gpu(const float* depths, const int32_t* ids, const int64_t* used, int64_t count, uint32_t* keys,
+                       Stream stream) {
+  launch(depth_keys, blocks_for(count, kThreads), kThreads, stream, depths, ids, used, count, keys);
 }
 
-void emit_instances_on_gpu(const TilesParams& p, const TileInstances& o, Stream stream) {
-  launch(emit_instances, blocks_for(o.visible, kThreads), kThreads, stream, p, o);
+void gather_on_gpu(const int32_t* from, const int32_t* indices, const int64_t* used, int64_t count, int32_t* out,
+                   Stream stream) {
+  launch(gather, blocks_for(count, kThreads), kThreads, stream, from, indices, used, count, out);
 }
 
-void tile_offsets_on_gpu(const uint32_t* sorted, int64_t instances, int64_t tiles, int64_t* offsets, Stream stream) {
-  launch(tile_offsets, blocks_for(tiles + 1, kThreads), kThreads, stream, sorted, instances, tiles, offsets);
+void emit_instances_on_gpu(const TilesParams& p, const TileInstances& o, int64_t places, Stream stream) {
+  launch(emit_instances, blocks_for(places, kThreads), kThreads, stream, p, o);
+}
+
+void pad_instances_on_gpu(const int64_t* used, int64_t places, int64_t tiles, uint32_t* tiles_of, int32_t* slots,
+                          Stream stream) {
+  launch(pad_instances, blocks_for(places, kThreads), kThreads, stream, used, places, static_cast<uint32_t>(tiles),
+         tiles_of, slots);
+}
+
+void tile_offsets_on_gpu(const uint32_t* sorted, int64_t places, int64_t tiles, int64_t* offsets, Stream stream) {
+  launch(tile_offsets, blocks_for(tiles + 1, kThreads), kThreads, stream, sorted, places, tiles, offsets);
 }
 
 }  // namespace splat

@@ -19,8 +19,8 @@ constexpr char kProjectBackwardSchema[] =
     "Tensor v_quats, Tensor v_log_scales, Tensor v_opacity_logits, Tensor v_sh, Tensor v_viewmats)";
 
 constexpr char kTilesSchema[] =
-    "tiles(Tensor means2d, Tensor conics, Tensor depths, Tensor opacities, Tensor extents, int width, int height) "
-    "-> (Tensor offsets, Tensor gaussian_ids, Tensor slots, Tensor gaussian_offsets)";
+    "tiles(Tensor means2d, Tensor conics, Tensor depths, Tensor opacities, Tensor extents, int width, int height, "
+    "int? bound=None) -> (Tensor offsets, Tensor gaussian_ids, Tensor slots, Tensor gaussian_offsets, Tensor needed)";
 
 // trail is what forward notes for backward, empty unless needs_trail; its form is the device's own. Forward has no use
 // for absgrad, slots and gaussian_offsets; they are arguments because backward needs them.

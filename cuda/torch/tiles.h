@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 #include "splat/ops/tiles.h"
 #include "torch/tensors.h"
@@ -19,7 +20,7 @@ struct TilesArguments {
   TilesParams params;
 
   TilesArguments(const Tensor& means2d_in, const Tensor& conics_in, const Tensor& depths_in, const Tensor& opacities_in,
-                 const Tensor& extents_in, int64_t width, int64_t height)
+                 const Tensor& extents_in, int64_t width, int64_t height, std::optional<int64_t> bound)
       : means2d(checked(means2d_in, "means2d", {-1, -1, 2})) {
     const int64_t cameras = means2d.size(0), per_camera = means2d.size(1);
     conics = checked(conics_in, "conics", {cameras, per_camera, 3});
@@ -33,6 +34,7 @@ struct TilesArguments {
                         tiles_x * tiles_y <= kMaxInt32 / std::max<int64_t>(cameras, 1),
                     "too many tiles: ", cameras, " images of ", width, " x ", height,
                     " px; render fewer cameras at once or a smaller image");
+    STD_TORCH_CHECK(!bound || (*bound >= 0 && *bound <= kMaxInt32), "bound must be in [0, 2^31), got ", *bound);
     count = cameras * per_camera;
     STD_TORCH_CHECK(count <= kMaxInt32, "too many Gaussians: ", cameras, " cameras x ", per_camera,
                     " must be below 2^31; render fewer cameras at once");

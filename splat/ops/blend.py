@@ -84,7 +84,7 @@ def blend(
     leaves = (means2d, conics, opacities, colours, background, absgrad)
     needs_trail = torch.is_grad_enabled() and any(leaf is not None and leaf.requires_grad for leaf in leaves)
     image, transmittances, median_ids, _ = torch.ops.splat.blend.default(
-        *leaves, *lists, width, height, median, needs_trail
+        *leaves, *lists[:4], width, height, median, needs_trail
     )
     native.validate("blend", image=image, transmittances=transmittances)
     return Blended(image, transmittances, median_ids)

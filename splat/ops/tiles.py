@@ -24,20 +24,34 @@ class TileLists(NamedTuple):
         slots: [I] int32, the place of each instance when they are ordered by Gaussian, so that sums over a Gaussian's
             instances have a fixed order.
         gaussian_offsets: [C * N + 1] int64, the first slot of each Gaussian.
+        needed: [1] int64, the instances that there would be without a bound.
+
+    With a bound on a GPU, I is the bound; of gaussian_ids and slots the first offsets[-1] are used, and the others are
+    Gaussians and places that exist.
     """
 
     offsets: Tensor
     gaussian_ids: Tensor
     slots: Tensor
     gaussian_offsets: Tensor
+    needed: Tensor
 
 
 def tiles(
-    means2d: Tensor, conics: Tensor, depths: Tensor, opacities: Tensor, extents: Tensor, width: int, height: int
+    means2d: Tensor,
+    conics: Tensor,
+    depths: Tensor,
+    opacities: Tensor,
+    extents: Tensor,
+    width: int,
+    height: int,
+    *,
+    bound: int | None = None,
 ) -> TileLists:
     """Lists the Gaussians of each tile: those that reach alpha 1/255 between its outermost pixel centres.
 
-    The lists are exact: the image is the same as with every Gaussian in every list. Not differentiable.
+    The lists are exact: the image is the same as with every Gaussian in every list. Not differentiable. On a GPU this
+    waits for how many instances there are, unless there is a bound.
 
     Args:
         means2d: [C, N, 2] px.
@@ -46,10 +60,12 @@ def tiles(
         opacities: [C, N].
         extents: [C, N, 2] half-sizes of the box around what is visible, px; Gaussians with 0 are left out.
         width, height: image size, px.
+        bound: how many instances there may be; where there are more, Gaussians are left out whole, from the first one
+            (by index, over all cameras) that does not fit.
 
     Raises:
         ValueError, TypeError: a shape, dtype or device disagrees.
-        RuntimeError: 2^31 or more instances.
+        RuntimeError: 2^31 or more instances, or a bound that is not in [0, 2^31).
 
     Source:
         Radl et al., "StopThePop", 2024 (exact test); sorting as in Schuetz et al., "Splatshop", 2025: once by depth,
@@ -66,12 +82,21 @@ def tiles(
     checks.same_kind("means2d", means2d, conics=conics, depths=depths, opacities=opacities, extents=extents)
     checks.positive(width=width, height=height)
     with torch.no_grad():
-        return TileLists(*torch.ops.splat.tiles.default(means2d, conics, depths, opacities, extents, width, height))
+        return TileLists(
+            *torch.ops.splat.tiles.default(means2d, conics, depths, opacities, extents, width, height, bound)
+        )
 
 
 def _fake(
-    means2d: Tensor, conics: Tensor, depths: Tensor, opacities: Tensor, extents: Tensor, width: int, height: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    means2d: Tensor,
+    conics: Tensor,
+    depths: Tensor,
+    opacities: Tensor,
+    extents: Tensor,
+    width: int,
+    height: int,
+    bound: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     cameras, gaussians, _ = means2d.shape
     instances = torch.library.get_ctx().new_dynamic_size()
     tile_count = cameras * -(-width // TILE) * -(-height // TILE)
@@ -80,6 +105,7 @@ def _fake(
         means2d.new_empty(instances, dtype=torch.int32),
         means2d.new_empty(instances, dtype=torch.int32),
         means2d.new_empty(cameras * gaussians + 1, dtype=torch.int64),
+        means2d.new_empty(1, dtype=torch.int64),
     )
 
 

@@ -194,7 +194,7 @@ def test_opcheck():
     scene = random_flat(12, cameras=2)
     inputs, lists = scene.leaves(), scene.lists()
     probe = torch.zeros_like(scene.means2d, requires_grad=True)
-    torch.library.opcheck(torch.ops.splat.blend.default, (*inputs, probe, *lists, 50, 37, True, True))
+    torch.library.opcheck(torch.ops.splat.blend.default, (*inputs, probe, *lists[:4], 50, 37, True, True))
 
 
 @pytest.mark.backends("cpu", "cuda")
@@ -203,10 +203,10 @@ def test_opcheck_of_other_arguments(count):
     utils = ("test_schema", "test_autograd_registration", "test_faketensor")
     scene = random_flat(count, cameras=2)
     lists, inputs = scene.lists(), [leaf.detach() for leaf in scene.leaves()]
-    arguments = (*inputs[:4], None, None, *lists, 50, 37, False, False)
+    arguments = (*inputs[:4], None, None, *lists[:4], 50, 37, False, False)
     torch.library.opcheck(torch.ops.splat.blend.default, arguments, test_utils=utils)
-    image, t, _, trail = torch.ops.splat.blend.default(*inputs, None, *lists, 50, 37, False, True)
-    arguments = (torch.ones_like(image), torch.ones_like(t), *inputs, *lists, image, t, trail, 50, 37, True)
+    image, t, _, trail = torch.ops.splat.blend.default(*inputs, None, *lists[:4], 50, 37, False, True)
+    arguments = (torch.ones_like(image), torch.ones_like(t), *inputs, *lists[:4], image, t, trail, 50, 37, True)
     torch.library.opcheck(torch.ops.splat.blend_backward.default, arguments, test_utils=utils)
 
 
@@ -302,6 +302,53 @@ def test_median_is_where_half_the_light_is_gone():
     assert run(scene).median_ids.numel() == 0
     scene.opacities[:] = 0.1
     assert (run(scene, median=True).median_ids == -1).all()
+
+
+# Bounded lists
+
+
+def assert_blends_like(scene: Flat, lists: TileLists, kept: Flat, channels: int = 3) -> list[Tensor]:
+    """The same bits from the scene by these lists as from what is kept of it; returns the gradients."""
+    results = []
+    for flat, its in ((scene, lists), (kept, kept.lists())):
+        leaves, probe = flat.leaves(), torch.zeros_like(flat.means2d, requires_grad=True)
+        out = run(flat, leaves, its, absgrad=probe, median=True)
+        results.append([*out, *torch.autograd.grad(out[:2], [*leaves, probe], cotangents(flat, channels))])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    return results[0][3:]
+
+
+@pytest.mark.parametrize("arguments", [{"count": 150}, {"count": 60, "cameras": 3, "channels": 5}])
+def test_bounded_lists_draw_exactly_what_fits(arguments):
+    scene = random_flat(**arguments)
+    needed = int(scene.lists().needed)
+    for bound in (0, 1, needed // 2, needed, needed + 100_000):
+        kept = scene.within(bound)
+        found = assert_blends_like(scene, scene.lists(bound), kept, arguments.get("channels", 3))
+        is_dropped = (kept.extents[..., 0] == 0) & (scene.extents[..., 0] > 0)
+        assert is_dropped.any() == (bound < needed)
+        for index in (0, 1, 2, 3, 5):  # all but the background's
+            assert not found[index][is_dropped].any()
+
+
+@pytest.mark.slow_on_host
+def test_a_bound_of_longer_buckets_changes_no_more_than_rounding():
+    # From 3 * 2^19 places on, a bucket on a GPU has three groups.
+    scene = random_flat(300)
+    results = []
+    for lists in (scene.lists(), scene.lists(bound=3 << 19)):
+        leaves = scene.leaves()
+        out = run(scene, leaves, lists)
+        results.append((out.image, gradients(out[:2], leaves, cotangents(scene, 3))))
+    assert torch.equal(results[0][0], results[1][0])
+    assert_gradients_close(results[0][1], results[1][1])
+
+
+@pytest.mark.parametrize("cameras, count", [(2, 0), (0, 5)])
+def test_nothing_to_draw_may_be_bounded(cameras, count):
+    scene = random_flat(count, cameras=cameras)
+    for bound in (0, 1000):
+        assert_blends_like(scene, scene.lists(bound), scene)
 
 
 # Edges

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from backends import rand, randn
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scenes import Flat, random_flat
 from torch import Tensor
 
@@ -80,11 +82,80 @@ def test_slots_name_each_instance_once_by_gaussian():
     assert torch.equal(lists.gaussian_offsets.diff(), torch.bincount(ids, minlength=600))
 
 
+# Bounds
+
+
+def assert_bounded(scene: Flat, bound: int) -> None:
+    """The lists are those of the Gaussians that fit; behind them, if anything, stand Gaussians and slots that exist."""
+    ours, whole, kept = scene.lists(bound), scene.lists(), scene.within(bound).lists()
+    used = kept.gaussian_ids.numel()
+    assert used <= bound
+    assert ours.needed.tolist() == whole.needed.tolist() == [whole.gaussian_ids.numel()]
+    for name in ("offsets", "gaussian_offsets"):
+        assert torch.equal(getattr(ours, name), getattr(kept, name)), name
+    for name in ("gaussian_ids", "slots"):
+        assert torch.equal(getattr(ours, name)[:used], getattr(kept, name)), name
+    assert ours.slots.numel() == ours.gaussian_ids.numel() <= max(bound, used)
+    assert torch.equal(ours.slots.sort().values, torch.arange(ours.slots.numel(), dtype=torch.int32))
+    assert ((ours.gaussian_ids >= 0) & (ours.gaussian_ids < max(scene.opacities.numel(), 1))).all()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"count": 300},
+        {"count": 40, "cameras": 3, "width": 64, "height": 64},  # 2^4 tiles an image
+        {"count": 200, "size": (0.5, 90.0), "width": 128, "height": 32},  # 2^4 tiles in all
+        {"count": 3, "width": 16, "height": 16},
+    ],
+)
+def test_a_bound_drops_whole_gaussians_from_the_first_that_does_not_fit(arguments):
+    scene = random_flat(**arguments)
+    needed = int(scene.lists().needed)
+    exact = int(scene.within(needed // 3).lists().needed)  # what fits exactly stays
+    for bound in (0, 1, exact, needed // 3, needed - 1, needed, needed + 1, 2 * needed + 500):
+        assert_bounded(scene, bound)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 30), st.integers(0, 3), st.integers(0, 150))
+@settings(max_examples=20)
+def test_any_scene_may_have_any_bound(seed, count, cameras, bound):
+    assert_bounded(random_flat(count, cameras=cameras, width=40, height=33, seed=seed), bound)
+
+
+def test_a_gaussian_that_does_not_fit_takes_smaller_ones_behind_it_along():
+    scene = random_flat(3, size=(2.0, 2.0), opacity=(0.9, 0.9), width=160, height=160)
+    scene.means2d[:] = 8.5
+    scene.conics[:, 1] = 1e-8
+    scene.extents[:, 1] = 1e5
+    assert scene.lists().gaussian_offsets.tolist() == [0, 1, 101, 102]
+    lists = scene.lists(bound=100)
+    assert lists.gaussian_offsets.tolist() == [0, 1, 1, 1] and lists.needed.tolist() == [102]
+    assert lists.offsets[1:].tolist() == [1] * 100 and lists.gaussian_ids[:1].tolist() == [0]
+
+
+@pytest.mark.parametrize("bound", [-1, 2**31])
+def test_bounds_that_no_list_can_have_are_errors(bound):
+    with pytest.raises(RuntimeError, match=rf"bound must be in \[0, 2\^31\), got {bound}"):
+        random_flat(5).lists(bound)
+
+
+@pytest.mark.backends("cuda")
+def test_with_a_bound_nothing_waits_for_the_gpu():
+    scene = random_flat(300)
+    scene.lists(1000)
+    torch.cuda.synchronize()
+    torch.cuda._sleep(1 << 30)
+    scene.lists(1000)
+    assert not torch.cuda.current_stream().query(), "the lists were there before the GPU began with them"
+
+
 def test_opcheck():
     for count in (20, 0):
         scene = random_flat(count, cameras=2)
         arguments = (scene.means2d, scene.conics, scene.depths, scene.opacities, scene.extents, 50, 37)
         torch.library.opcheck(torch.ops.splat.tiles.default, arguments)
+        torch.library.opcheck(torch.ops.splat.tiles.default, (*arguments, 15))
 
 
 @pytest.mark.backends("cpu")

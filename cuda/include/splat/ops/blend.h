@@ -82,15 +82,16 @@ constexpr int kGroup = 32;
 constexpr int kSubtiles = kTile * kTile / kGroup;
 
 /// Tile t's buckets are numbered from offsets[t] / (groups kGroup) + t on, which needs no sum over tiles and leaves few
-/// numbers unused.
+/// numbers unused; where there are places for more instances than there are, those behind the last tile's are, too.
 struct Buckets {
   int groups = 0;     // of a bucket
   int64_t count = 0;  // B
+  int tiles = 0;
 };
 
 inline Buckets buckets_for(int64_t instances, int64_t tiles) {
   const int64_t wanted = instances >> 19, groups = wanted < 2 ? 2 : wanted > 16 ? 16 : wanted;
-  return {static_cast<int>(groups), instances / (groups * kGroup) + tiles};
+  return {static_cast<int>(groups), instances / (groups * kGroup) + tiles, static_cast<int>(tiles)};
 }
 
 /// What forward notes for backward.

@@ -39,37 +39,50 @@ struct TilesKernels {
 };
 
 // On a GPU the stages follow one another, with sorts and sums between them (torch/gpu/tiles.cpp). G = C N Gaussians, of
-// which V touch a tile, in depth order from the second stage on.
+// which V touch a tile, in depth order from the second stage on. The host need not know V and I: it may give the
+// stages more places, of which the first V or I are used.
 
 /// counts [G + 1]: how many tiles each Gaussian touches, and a 0.
 void count_tiles_on_gpu(const TilesParams&, int64_t gaussians, int32_t* counts, Stream);
 
 struct TileTotals {
-  int64_t instances = 0, visible = 0;  // I and V
+  int64_t instances = 0, visible = 0;  // I without a bound, and V
 };
+
+/// Zeroes the counts of the Gaussians whose instances, of which `offsets` [G + 1] are the sums, go beyond the bound;
+/// needed [1]: the sum of all counts before.
+void drop_beyond_bound_on_gpu(const int64_t* offsets, int64_t gaussians, int64_t bound, int32_t* counts,
+                              int64_t* needed, Stream);
 
 /// Waits for all that the stream was given before: what follows needs memory of these sizes.
 TileTotals read_tile_totals(const TileTotals* on_gpu, Stream);
 
-/// keys [count]: the depths of the Gaussians `ids`, as integers of the same order.
-void depth_keys_on_gpu(const float* depths, const int32_t* ids, int64_t count, uint32_t* keys, Stream);
+/// keys [count]: the depths of the Gaussians `ids`, as integers of the same order; the greatest where i >= used[0].
+void depth_keys_on_gpu(const float* depths, const int32_t* ids, const int64_t* used, int64_t count, uint32_t* keys,
+                       Stream);
 
-/// out[i] = from[indices[i]].
-void gather_on_gpu(const int32_t* from, const int32_t* indices, int64_t count, int32_t* out, Stream);
+/// out [count]: from[indices[i]]; 0 where i >= used[0].
+void gather_on_gpu(const int32_t* from, const int32_t* indices, const int64_t* used, int64_t count, int32_t* out,
+                   Stream);
 
 struct TileInstances {
+  const int64_t* visible = nullptr;           // [1] V
   const int32_t* order = nullptr;             // [V] Gaussians
   const int64_t* starts = nullptr;            // [V] the first instance of each in this order
   const int64_t* gaussian_offsets = nullptr;  // [G + 1]
-  int64_t visible = 0;                        // V
   uint32_t* tiles = nullptr;                  // [I] of each instance
   int32_t* slots = nullptr;                   // [I]
   int32_t* owners = nullptr;                  // [I] by slot: the Gaussian
 };
 
-void emit_instances_on_gpu(const TilesParams&, const TileInstances&, Stream);
+/// @param places  at least V
+void emit_instances_on_gpu(const TilesParams&, const TileInstances&, int64_t places, Stream);
 
-/// offsets [tiles + 1] of the instances whose tiles, in ascending order, are `sorted`.
-void tile_offsets_on_gpu(const uint32_t* sorted, int64_t instances, int64_t tiles, int64_t* offsets, Stream);
+/// From place used[0] on: a tile behind all others, and the place as slot.
+void pad_instances_on_gpu(const int64_t* used, int64_t places, int64_t tiles, uint32_t* tiles_of, int32_t* slots,
+                          Stream);
+
+/// offsets [tiles + 1] of the instances whose tiles, in ascending order, are sorted [places].
+void tile_offsets_on_gpu(const uint32_t* sorted, int64_t places, int64_t tiles, int64_t* offsets, Stream);
 
 }  // namespace splat
