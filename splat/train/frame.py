@@ -36,8 +36,8 @@ class Frame:
         for name in BLENDED:
             getattr(self.projection, name).requires_grad_()
 
-    def render(self, *, background: Tensor | None = None, absgrad: bool = False) -> Rendering:
-        """The image of the projection; see `render` for the arguments."""
+    def render(self, *, background: Tensor | None = None, absgrad: bool = False, bound: int | None = None) -> Rendering:
+        """The image of the projection; see `composite` for the arguments."""
         return composite(
             self.projection,
             self.projection.colours,
@@ -45,6 +45,7 @@ class Frame:
             self.cameras.height,
             background=background,
             absgrad=absgrad,
+            bound=bound,
         )
 
     def cotangents(self) -> Projection:

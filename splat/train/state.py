@@ -21,6 +21,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         SplatError: a loss is no number, so the state is worth nothing.
     """
     trainer.losses.read()
+    trainer.instance_bound.read()
     return {
         "step": trainer.step,
         "seconds": trainer.seconds,
@@ -32,6 +33,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         "generator": trainer.generator.get_state(),
         "pending_views": list(trainer.order.pending),
         "max_gaussians": trainer.strategy.max_gaussians,
+        "most_instances": trainer.instance_bound.most,
     }
 
 
@@ -58,7 +60,9 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     trainer.step, trainer.seconds = state["step"], state["seconds"]
     trainer.generator.set_state(state["generator"])
     trainer.order.pending = list(state["pending_views"])
-    # Lowered where a GPU's memory did not suffice; checkpoints from before that was possible don't have it.
+    # Older checkpoints have neither this nor the cap, which is lowered where a GPU's memory did not suffice.
+    trainer.instance_bound.forget()
+    trainer.instance_bound.most = state.get("most_instances", 0)
     cap = state.get("max_gaussians", trainer.config.max_gaussians)
     trainer.strategy.max_gaussians = min(trainer.strategy.max_gaussians, cap)
 

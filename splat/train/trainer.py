@@ -25,6 +25,7 @@ from splat.train.density.look import Look
 from splat.train.density.protocol import Edit, apply_edit, apply_nudge
 from splat.train.frame import Frame
 from splat.train.init import initial_gaussians
+from splat.train.instance_bound import InstanceBound
 from splat.train.interrupt import stop_on_signals
 from splat.train.listeners import EvalReport, Listener, StepReport
 from splat.train.losses import Losses
@@ -87,6 +88,7 @@ class Trainer:
         self.optimizer = Adam(self.representation.parameters)
         self.strategy = make_strategy(capped, scene.extent, len(initial), self.device)
         self.losses = Losses()
+        self.instance_bound = InstanceBound(is_used=self.device.type == "cuda")
         self._is_out_of_memory = OutOfMemory(self.device)
         self._resumed = threading.Event()
         self._resumed.set()
@@ -204,6 +206,7 @@ class Trainer:
             self.generator.set_state(random)
             self.order.pending = pending
             self.losses.forget(step + 1)
+            self.instance_bound.forget()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             if failures == ATTEMPTS:
@@ -230,8 +233,10 @@ class Trainer:
         view = self.order.next()
         factor, sh_degree = self._factor(view), self.schedule.sh_degree(step)
         self.views.prefetch(self.order.pending[-PREFETCH:], factor)
-        look = self._look(view, absgrad=self.strategy.absgrad)
+        look = self._look(view, absgrad=self.strategy.absgrad, bound=self.instance_bound.next())
         rendering, image, mask = look.rendering, look.image, look.mask
+        # Before the GPU is given the rest of the step: the next one waits for this.
+        self.instance_bound.watch(rendering.lists.needed)
         self.strategy.watch(rendering)
         loss = photometric_loss(rendering.rgb, image, mask, config.optim.ssim_weight)
         logged = (step + 1) % config.save.log_every == 0 or step + 1 in (1, config.iterations)
@@ -252,13 +257,14 @@ class Trainer:
         camera = self.scene.views[view].camera
         return self.schedule.factor(self.step, min(camera.width, camera.height))
 
-    def _look(self, view: int, *, absgrad: bool = False) -> Look:
+    def _look(self, view: int, *, absgrad: bool = False, bound: int | None = None) -> Look:
         """Renders the scene as it is beside the photo of a view."""
         target = self.views.target(view, self._factor(view))
         background = self._background()
         image, sh_degree = target.over(background), self.schedule.sh_degree(self.step)
         frame = Frame(self.gaussians(), target.camera, sh_degree=sh_degree, antialias=self.config.antialias)
-        return Look(frame, frame.render(background=background, absgrad=absgrad), image, target.mask)
+        rendering = frame.render(background=background, absgrad=absgrad, bound=bound)
+        return Look(frame, rendering, image, target.mask)
 
     def _looks(self, count: int) -> Iterator[Look]:
         """Training views drawn at random, none twice."""
