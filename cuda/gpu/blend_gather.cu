@@ -73,10 +73,10 @@ __global__ void __launch_bounds__(kBackgroundThreads)
     background_shares(const float* transmittances, const float* v_image, int64_t pixels, int channels, float* shares) {
   using PerWarp = float[kBackgroundThreads / kWarp];
   SPLAT_SHARED(PerWarp, per_warp);
-  const int64_t camera = blockIdx.y, first = camera * pixels;
+  const int64_t camera = blockIdx.x, first = camera * pixels;
   for (int d = 0; d < channels; ++d) {
     float sum = 0.0f;
-    for (int64_t i = static_cast<int64_t>(blockIdx.x) * kBackgroundThreads + threadIdx.x; i < pixels;
+    for (int64_t i = static_cast<int64_t>(blockIdx.y) * kBackgroundThreads + threadIdx.x; i < pixels;
          i += kBackgroundBlocks * kBackgroundThreads) {
       sum = fma(transmittances[first + i], v_image[(first + i) * channels + d], sum);
     }
@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(kBackgroundThreads)
     if (threadIdx.x == 0) {
       float total = 0.0f;
       for (int warp = 0; warp < kBackgroundThreads / kWarp; ++warp) total += per_warp[warp];
-      shares[(camera * kBackgroundBlocks + blockIdx.x) * channels + d] = total;
+      shares[(camera * kBackgroundBlocks + blockIdx.y) * channels + d] = total;
     }
     __syncthreads();
   }
@@ -116,7 +116,7 @@ void blend_gather_on_gpu(const BlendGather& p, int64_t count, Stream stream) {
 
 void background_vjp_on_gpu(const float* transmittances, const float* v_image, int64_t cameras, int64_t pixels,
                            int channels, float* shares, float* v_background, Stream stream) {
-  launch(background_shares, dim3(kBackgroundBlocks, static_cast<unsigned>(cameras)), kBackgroundThreads, stream,
+  launch(background_shares, dim3(static_cast<unsigned>(cameras), kBackgroundBlocks), kBackgroundThreads, stream,
          transmittances, v_image, pixels, channels, shares);
   launch(background_sum, blocks_for(cameras * channels, kWarp), kWarp, stream, shares, cameras, channels, v_background);
 }

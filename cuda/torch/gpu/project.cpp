@@ -12,7 +12,11 @@ using splat::ProjectOutputs;
 using splat::ProjectParams;
 using splat::Tensor;
 
+constexpr int64_t kMostCameras = 65535;  // a grid's second size
+
 void forward(const ProjectParams& params, const ProjectOutputs& out, const Tensor& like) {
+  STD_TORCH_CHECK(params.cameras <= kMostCameras, "a GPU projects for ", kMostCameras, " cameras at once, got ",
+                  params.cameras, "; render fewer at once");
   const splat::OnDevice device(like);
   splat::project_forward_on_gpu(params, out, device.stream);
 }
