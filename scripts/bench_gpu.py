@@ -156,6 +156,7 @@ class Benchmark:
             cell["psnr_db"] = equality
             if not equality >= LEAST_PSNR:
                 print(f"{scene.name} {size}: the pictures differ, {equality:.1f} dB", file=sys.stderr)
+        cell["waiting_step_ms"], _ = measure(lambda: Splat(scene, "step", waits=True), self.clock)
         self.cells.append(cell)
         for stage in STAGES:
             ours = measure(lambda stage=stage: Splat(scene, stage), self.clock)

@@ -14,6 +14,7 @@ from torch import Tensor
 from splat.ops.photometric import photometric_loss
 from splat.render import render
 from splat.train.frame import Frame
+from splat.train.instance_bound import InstanceBound
 from splat.train.optimizer import Adam
 from splat.train.representation import Plain
 
@@ -75,11 +76,17 @@ class _Stages:
 
 
 class Splat(_Stages):
-    """As train/trainer.py takes a step, without counting for densification."""
+    """As train/trainer.py takes a step, without counting for densification.
 
-    def __init__(self, scene: BenchScene, stage: str) -> None:
+    Args:
+        waits: have each step wait for the length of its lists, as a run's first does.
+    """
+
+    def __init__(self, scene: BenchScene, stage: str, *, waits: bool = False) -> None:
         super().__init__(scene, stage)
-        self.representation = Plain(scene.gaussians.to(scene.camera.viewmats.device))
+        device = scene.camera.viewmats.device
+        self.instance_bound = InstanceBound(is_used=device.type == "cuda" and not waits)
+        self.representation = Plain(scene.gaussians.to(device))
         self.parameters = self.representation.parameters
         self.optimizer = Adam(self.parameters) if stage == "step" else None
 
@@ -87,7 +94,9 @@ class Splat(_Stages):
         if self.optimizer is None:
             return render(self.representation.gaussians(), self.scene.camera).rgb
         self.frame = Frame(self.representation.gaussians(), self.scene.camera, sh_degree=None, antialias="classic")
-        return self.frame.render().rgb
+        rendering = self.frame.render(bound=self.instance_bound.next())
+        self.instance_bound.watch(rendering.lists.needed)
+        return rendering.rgb
 
     def loss(self, image: Tensor) -> Tensor:
         return photometric_loss(image, self.scene.target, None, SSIM_WEIGHT)

@@ -63,7 +63,8 @@ def two_steps(device: torch.device) -> dict[str, torch.Tensor]:
             gradients = {name: parameter.grad for name, parameter in representation.parameters.items()}
             found = {"image": rendering.rgb.detach(), **{name: g for name, g in gradients.items() if g is not None}}
         frame = Frame(representation.gaussians(), cameras, sh_degree=None, antialias="antialiased")
-        photometric_loss(frame.render(absgrad=True).rgb, target).backward()
+        # As in training, the lists have room for more than there is.
+        photometric_loss(frame.render(absgrad=True, bound=1 << 16).rgb, target).backward()
         optimizer.step(step, RATES, frame)
     moments = {f"moment of {name}": tensor for name, tensor in optimizer.state[0].items()}
     return {name: tensor.cpu() for name, tensor in (found | moments).items()}
