@@ -28,8 +28,9 @@ __all__ = ["STAGES", "CaptureConfig", "CaptureResult", "Progress", "capture"]
 
 #: The stages that `progress` is told about, in order; "frames" only for a video.
 STAGES = ("frames", "photos", "features", "matching", "mapping")
-#: Few photos are worth more features each; comparing many takes longest, in proportion to the features' square.
-MANY_PHOTOS, FEATURES, FEATURES_OF_MANY = 32, 8192, 4096
+#: Features of all photos together, and bounds for one. Comparing photos takes longest, in proportion to the square of
+#: all features: few photos can afford more each, and need them, since their poses rest on few matches.
+ALL_FEATURES, LEAST_FEATURES, MOST_FEATURES = 2**18, 4096, 16384
 
 #: progress(stage, done, total): done of total frames, photos, photos, pairs of photos, photos.
 Progress = Callable[[str, int, int], None]
@@ -42,7 +43,7 @@ class CaptureConfig:
     max_image_size: int = 1600
     """Features are looked for in photos scaled down to this longer side [px]."""
     max_features: int | None = None
-    """Features kept for each photo; by default 8192, and 4096 where there are more than 32 photos."""
+    """Features kept for each photo; by default 262144 over the number of photos, at least 4096 and at most 16384."""
     frames: int | None = None
     """Frames taken from a video; by default two a second, at least 40 and at most 200."""
     threads: int | None = None
@@ -121,7 +122,7 @@ def _find(source: folder.Source, work: Path, config: CaptureConfig, progress: Pr
     _check_enough(source, photos, left_out)
     with stage("features") as step:
         write_cameras(database, photos, images)
-        count = config.max_features or (FEATURES if len(photos) <= MANY_PHOTOS else FEATURES_OF_MANY)
+        count = config.max_features or min(max(ALL_FEATURES // len(photos), LEAST_FEATURES), MOST_FEATURES)
         features = extract_features(database, photos, images, config.max_image_size, count, threads, step)
     with stage("matching") as step:
         pairs, matching = select_pairs(photos, images, threads)
