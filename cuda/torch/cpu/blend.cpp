@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "cpu/dispatch.h"
+#include "torch/cpu/scratch.h"
 
 SPLAT_DISPATCH(BlendForwardKernels, blend_forward_kernels)
 SPLAT_DISPATCH(BlendBackwardKernels, blend_backward_kernels)
@@ -94,7 +95,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> blend_backward(
       splat::checked(gaussian_offsets_in, "gaussian_offsets", ScalarType::Long, {count + 1});
   const Tensor blocks = splat::checked(trail, "trail", ScalarType::Long, {in.instances});
 
-  Tensor sums = splat::empty(in.means2d, {in.instances, splat::blend_row(in.channels, absgrad)});
+  const splat::Scratch sums(in.instances * splat::blend_row(in.channels, absgrad));
   Tensor shares = splat::empty(in.means2d, {background ? in.tiles : 0, in.channels});
   const splat::BlendBackward params{in.inputs(),
                                     slots.const_data_ptr<int32_t>(),
@@ -104,7 +105,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> blend_backward(
                                     splat::floats(v_image),
                                     splat::floats(v_transmittances),
                                     absgrad,
-                                    splat::mutable_floats(sums),
+                                    sums.data(),
                                     background ? splat::mutable_floats(shares) : nullptr};
   const splat::BlendBackwardKernels kernels = splat::blend_backward_kernels();
   for_tiles(in.tiles, kernels.scratch(in.channels),
@@ -118,7 +119,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> blend_backward(
   const splat::BlendGather gather{splat::floats(in.conics),
                                   splat::floats(in.opacities),
                                   gaussian_offsets.const_data_ptr<int64_t>(),
-                                  splat::floats(sums),
+                                  sums.data(),
                                   static_cast<int>(in.channels),
                                   splat::mutable_floats(v_means2d),
                                   splat::mutable_floats(v_conics),
