@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from splat.errors import SplatError
 
@@ -43,15 +44,17 @@ def measure_ceilings(isa: str, thread_counts: list[int], cpu_time: bool) -> dict
     Args:
         cpu_time: count the time that each thread spent on a core, not the time that passed.
     """
+    clock = ["cpu"] if cpu_time else []
+    return {threads: Ceilings(**run_program("ceilings.cpp", isa, str(threads), *clock)) for threads in thread_counts}
+
+
+def run_program(source: str, isa: str, *arguments: str) -> dict[str, Any]:
+    """Compiles a C++ file beside this one for an instruction set, runs it and returns the JSON object it prints."""
     with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "ceilings"
+        program = Path(folder) / "program"
         command = [os.environ.get("CXX", "c++"), *FLAGS, *ISA_FLAGS[isa], f"-DSPLAT_ISA={isa}"]
-        command += [f"-I{ROOT / 'cuda' / 'include'}", str(ROOT / "scripts" / "ceilings.cpp"), "-o", str(program)]
+        command += [f"-I{ROOT / 'cuda' / 'include'}", str(ROOT / "scripts" / source), "-o", str(program)]
         built = subprocess.run(command, capture_output=True, text=True, check=False)
         if built.returncode != 0:
-            raise SplatError(f"scripts/ceilings.cpp did not compile: {built.stderr.strip()}")
-        clock = ["cpu"] if cpu_time else []
-        return {
-            threads: Ceilings(**json.loads(subprocess.check_output([str(program), str(threads), *clock])))
-            for threads in thread_counts
-        }
+            raise SplatError(f"scripts/{source} did not compile: {built.stderr.strip()}")
+        return json.loads(subprocess.check_output([str(program), *arguments]))

@@ -29,6 +29,7 @@ from bench_ceilings import Ceilings, measure_ceilings
 from bench_goals import Goals
 from bench_scenes import BenchScene, data_folder, fox, garden
 from bench_stages import Budget, Timing, render_timing, stage_timings
+from bench_work import Work, workload
 
 from splat import native
 from splat.errors import SplatError
@@ -46,7 +47,7 @@ LARGEST_STEP = "garden-100k 640x480"
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the table; times in ms, None where nothing is stated."""
+    """One line of the table; times in ms, None where nothing is stated; work None where it is only overhead."""
 
     scene: str
     stage: str
@@ -56,6 +57,15 @@ class Result:
     first_ms: float | None
     goal_ms: float | None
     peer_ms: float | None
+    work: Work | None
+
+    @property
+    def gflops(self) -> float | None:
+        return self.work.operations / self.splat_ms * 1e-6 if self.work and self.work.operations else None
+
+    @property
+    def gbs(self) -> float | None:
+        return self.work.bytes / self.splat_ms * 1e-6 if self.work else None
 
 
 @dataclass(frozen=True)
@@ -79,10 +89,13 @@ class Benchmark:
         self.ceilings = ceilings
         self.budget = budget
         self.results: list[Result] = []
+        self.pairs: dict[str, float] = {}
         self.gsplat = bench_peers.gsplat_functions()
 
     def run(self, scene: BenchScene, stages: Callable[[BenchScene, Budget], dict[str, Timing]]) -> None:
         print(f"  {scene.name}: {len(scene.gaussians):,} Gaussians, {scene.seen:,} seen", file=sys.stderr, flush=True)
+        work = workload(scene)
+        self.pairs[scene.name] = work.pairs
         for threads in self.ceilings:
             torch.set_num_threads(threads)
             timings = stages(scene, self.budget)
@@ -91,11 +104,9 @@ class Benchmark:
             for stage, timing in timings.items():
                 goals = bench_goals.goals(scene.name, stage, self.ceilings[threads], threads, sizes, times)
                 goals = self._with_own_peer(goals, scene, stage, threads)
-                self.results.append(
-                    Result(
-                        scene.name, stage, threads, timing.minimum, timing.median, goals.first, goals.goal, goals.peer
-                    )
-                )
+                stated = (goals.first, goals.goal, goals.peer)
+                done = work.stages.get(stage)
+                self.results.append(Result(scene.name, stage, threads, timing.minimum, timing.median, *stated, done))
 
     def _with_own_peer(self, goals: Goals, scene: BenchScene, stage: str, threads: int) -> Goals:
         """A peer that runs here takes the place of its scaled time: no machine's ceilings come in between."""
@@ -183,6 +194,10 @@ def number(value: float | None) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def share(value: float | None, ceiling: float) -> str:
+    return "" if value is None else f"{100 * value / ceiling:.0f} %"
+
+
 def report(benchmark: Benchmark) -> str:
     names = ["FMA GFLOP/s", "triad GB/s", "exp G/s", "blend Gpairs/s"]
     ceilings = [
@@ -192,14 +207,19 @@ def report(benchmark: Benchmark) -> str:
     parts = [table(ceilings, ["ceilings", *names])]
     threads = list(benchmark.ceilings)
     header = ["ms", *(f"{n} thread{'s' * (n > 1)}" for n in threads), "median", "first", "goal", "peer"]
+    header += ["GFLOP/s", "of FMA", "GB/s", "of triad"]
+    most = benchmark.ceilings[threads[-1]]
     for scene in dict.fromkeys(result.scene for result in benchmark.results):
         rows = []
         for stage in dict.fromkeys(result.stage for result in benchmark.results if result.scene == scene):
             found = [result for n in threads if (result := benchmark.find(scene, stage, n))]
             last = found[-1]
             bounds = [number(value) for value in (last.median_ms, last.first_ms, last.goal_ms, last.peer_ms)]
-            rows.append([stage, *(number(result.splat_ms) for result in found), *bounds])
-        parts.append(f"{scene}\n\n{table(rows, header)}")
+            rates = [number(last.gflops), share(last.gflops, most.fma_gflops)]
+            rates += [number(last.gbs), share(last.gbs, most.triad_gbs)]
+            rows.append([stage, *(number(result.splat_ms) for result in found), *bounds, *rates])
+        pairs = f"{benchmark.pairs[scene] * 1e-6:.2f} million pairs"
+        parts.append(f"{scene}: {pairs}\n\n{table(rows, header)}")
     rows = [[r.name, number(r.value), number(r.first), number(r.goal), _verdict(r)] for r in benchmark.requirements()]
     if rows:
         parts.append(table(rows, ["what must be reached", "measured", "first", "goal", "reached"]))
@@ -274,7 +294,8 @@ def _write_json(path: Path, benchmark: Benchmark, isa: str, cpu_time: bool) -> N
         "torch": torch.__version__,
         "clock": "cpu" if cpu_time else "elapsed",
         "ceilings": {str(threads): asdict(ceilings) for threads, ceilings in benchmark.ceilings.items()},
-        "results": [asdict(result) for result in benchmark.results],
+        "pairs": benchmark.pairs,
+        "results": [asdict(result) | {"gflops": result.gflops, "gbs": result.gbs} for result in benchmark.results],
         "requirements": [asdict(requirement) for requirement in benchmark.requirements()],
     }
     temporary = path.with_name(path.name + ".tmp")

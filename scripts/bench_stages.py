@@ -109,7 +109,7 @@ def empty_scene() -> BenchScene:
     return BenchScene("empty", gaussians, camera, torch.zeros(1, 16, 16, 3, dtype=torch.uint8), 1)
 
 
-def _project(parameters: dict[str, torch.Tensor], camera: Cameras) -> Projection:
+def project_view(parameters: dict[str, torch.Tensor], camera: Cameras) -> Projection:
     return project(
         **parameters,
         viewmats=camera.viewmats,
@@ -146,8 +146,8 @@ def stage_timings(scene: BenchScene, budget: Budget) -> dict[str, Timing]:
     parameters = dict(zip(scene.gaussians.parameters(), _leaves(*scene.gaussians.parameters().values()), strict=True))
 
     with torch.no_grad():
-        projected = _project(parameters, camera)
-        result["project"] = measure(lambda: _project(parameters, camera), budget)
+        projected = project_view(parameters, camera)
+        result["project"] = measure(lambda: project_view(parameters, camera), budget)
         geometry = (projected.means2d, projected.conics, projected.depths, projected.opacities, projected.extents)
         lists = tiles(*geometry, width, height)
         result["tiles"] = measure(lambda: tiles(*geometry, width, height), budget)
@@ -171,7 +171,7 @@ def stage_timings(scene: BenchScene, budget: Budget) -> dict[str, Timing]:
         return torch.autograd.grad(blended.image, blend_inputs, v_image, retain_graph=True)
 
     result["blend backward"] = measure(blend_backward, budget)
-    projected = _project(parameters, camera)
+    projected = project_view(parameters, camera)
     outputs = (projected.means2d, projected.conics, projected.opacities, projected.colours)
     cotangents, leaves = blend_backward(), list(parameters.values())
 
