@@ -78,7 +78,7 @@ def sh_degree(name: str, coefficients: int) -> int:
 
 
 def gaussians(means: Tensor, quats: Tensor, log_scales: Tensor, opacity_logits: Tensor, sh: Tensor) -> None:
-    """Checks the five tensors of a scene."""
+    """Checks the five tensors of a scene; sh may be bfloat16 beside others in float32."""
     sizes: dict[str, int] = {}
     shape("means", means, ("N", 3), sizes)
     shape("quats", quats, ("N", 4), sizes)
@@ -86,7 +86,11 @@ def gaussians(means: Tensor, quats: Tensor, log_scales: Tensor, opacity_logits: 
     shape("opacity_logits", opacity_logits, ("N",), sizes)
     shape("sh", sh, ("N", "K", 3), sizes)
     sh_degree("sh", sh.shape[1])
-    same_kind("means", means, quats=quats, log_scales=log_scales, opacity_logits=opacity_logits, sh=sh)
+    same_kind("means", means, quats=quats, log_scales=log_scales, opacity_logits=opacity_logits)
+    if sh.dtype == torch.bfloat16 and means.dtype == torch.float32:
+        same_device("means", means, sh=sh)
+    else:
+        same_kind("means", means, sh=sh)
 
 
 def cameras(viewmats: Tensor, Ks: Tensor, width: int, height: int) -> None:

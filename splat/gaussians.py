@@ -26,7 +26,8 @@ class Gaussians:
         quats: [N, 4] rotations, wxyz, of any length but zero; normalised where used.
         log_scales: [N, 3] natural logarithms of the standard deviations along the rotated axes, world units.
         opacity_logits: [N] inverse sigmoid of the peak opacity.
-        sh: [N, K, 3] spherical-harmonic colour coefficients, K = (degree + 1)^2; sh[:, 0] is the constant term.
+        sh: [N, K, 3] spherical-harmonic colour coefficients, K = (degree + 1)^2; sh[:, 0] is the constant term. They
+            may be bfloat16 where the others are float32.
     """
 
     means: Tensor
@@ -115,7 +116,7 @@ class Gaussians:
             quats=_quaternion_product(_quaternion_from_rotation(rotation).to(dtype), self.quats),
             log_scales=self.log_scales + scale.log().to(dtype),
             opacity_logits=self.opacity_logits,
-            sh=_rotate_sh(self.sh, rotation),
+            sh=_rotate_sh(self.sh.to(dtype), rotation),
         )
 
 

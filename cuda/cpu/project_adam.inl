@@ -95,53 +95,60 @@ void move_geometry(const GaussianAdam& adam, const GaussianRows& gradients, int6
 }
 
 /// Moves a vector of numbers in memory.
-void move_row(const GaussianAdam& adam, float* param, float* exp_avg, float* exp_avg_sq, const float* gradient, V rate,
-              const AdamPause<V>& pause) {
-  V p = V::load(param), m = V::load(exp_avg), m2 = V::load(exp_avg_sq);
+template <class Number>
+void move_row(const GaussianAdam& adam, Number* param, Number* exp_avg, Number* exp_avg_sq, const float* gradient,
+              V rate, const AdamPause<V>& pause, uint32_t random) {
+  V p = load<V>(param), m = load<V>(exp_avg), m2 = load<V>(exp_avg_sq);
   if (any(pause.motion > V(0.0f))) catch_up(p, m, m2, rate, adam.step, pause);
   splat::adam(p, V::load(gradient), m, m2, rate, adam.step);
-  p.store(param);
-  m.store(exp_avg);
-  m2.store(exp_avg_sq);
+  store(p, param, random);
+  store(m, exp_avg, random + kRandomOfMoment);
+  store(m2, exp_avg_sq, random + 2 * kRandomOfMoment);
 }
 
 /// Fewer numbers than fill a vector.
-void move_few(const GaussianAdam& adam, float* param, float* exp_avg, float* exp_avg_sq, const float* gradient, V rate,
-              const AdamPause<V>& pause, int count) {
-  float few[4][V::width] = {};
-  const size_t size = count * sizeof(float);
+template <class Number>
+void move_few(const GaussianAdam& adam, Number* param, Number* exp_avg, Number* exp_avg_sq, const float* gradient,
+              V rate, const AdamPause<V>& pause, uint32_t random, int count) {
+  Number few[3][V::width] = {};
+  float few_gradients[V::width] = {};
+  const size_t size = count * sizeof(Number);
   memcpy(few[0], param, size);
   memcpy(few[1], exp_avg, size);
   memcpy(few[2], exp_avg_sq, size);
-  memcpy(few[3], gradient, size);
-  move_row(adam, few[0], few[1], few[2], few[3], rate, pause);
+  memcpy(few_gradients, gradient, count * sizeof(float));
+  move_row(adam, few[0], few[1], few[2], few_gradients, rate, pause, random);
   memcpy(param, few[0], size);
   memcpy(exp_avg, few[1], size);
   memcpy(exp_avg_sq, few[2], size);
 }
 
+template <class Number>
 void move_sh(const ProjectParams& a, const GaussianAdam& adam, const float* v_sh, int64_t begin, const int32_t* rows,
              int count, const Pauses& pauses) {
+  Number *const params = static_cast<Number*>(adam.params.sh), *const exp_avgs = static_cast<Number*>(adam.exp_avgs.sh);
+  Number* const exp_avg_sqs = static_cast<Number*>(adam.exp_avg_sqs.sh);
   const int size = 3 * sh_used(a);
   const V first_rate = select(lane_numbers<V>() < V(3.0f), V(adam.sh_rate), V(adam.sh_rest_rate));
   for (int j = 0; j < count; ++j) {
     if (j + kAhead < count) {
       const int64_t ahead = sh_stride(a) * (begin + rows[j + kAhead]);
-      for (int k = 0; k < size; k += 16) {
-        prefetch(adam.exp_avgs.sh + ahead + k);
-        prefetch(adam.exp_avg_sqs.sh + ahead + k);
+      for (int k = 0; k < size; k += kCacheLine / sizeof(Number)) {
+        prefetch(exp_avgs + ahead + k);
+        prefetch(exp_avg_sqs + ahead + k);
       }
     }
     const AdamPause<V> pause = pauses.of_one(j);
     const int64_t at = sh_stride(a) * (begin + rows[j]);
-    float *param = adam.params.sh + at, *exp_avg = adam.exp_avgs.sh + at, *exp_avg_sq = adam.exp_avg_sqs.sh + at;
+    Number *param = params + at, *exp_avg = exp_avgs + at, *exp_avg_sq = exp_avg_sqs + at;
     const float* gradient = v_sh + sh_stride(a) * rows[j];
+    uint32_t random = row_random(adam.number, static_cast<uint32_t>(begin + rows[j]));
     V rate = first_rate;
     int k = 0;
-    for (; k + V::width <= size; k += V::width, rate = V(adam.sh_rest_rate)) {
-      move_row(adam, param + k, exp_avg + k, exp_avg_sq + k, gradient + k, rate, pause);
+    for (; k + V::width <= size; k += V::width, rate = V(adam.sh_rest_rate), random += V::width * kRandomStride) {
+      move_row(adam, param + k, exp_avg + k, exp_avg_sq + k, gradient + k, rate, pause, random);
     }
-    if (k < size) move_few(adam, param + k, exp_avg + k, exp_avg_sq + k, gradient + k, rate, pause, size - k);
+    if (k < size) move_few(adam, param + k, exp_avg + k, exp_avg_sq + k, gradient + k, rate, pause, random, size - k);
   }
 }
 
@@ -154,7 +161,8 @@ void update(const ProjectParams& a, const ProjectCotangents& in, const GaussianA
   const int count = seen_rows(a, in, begin, end, rows);
   Pauses pauses;
   end_pauses(adam, begin, rows, count, pauses);
-  move_sh(a, adam, gradients.sh, begin, rows, count, pauses);
+  const auto move = a.half_sh ? move_sh<bfloat16> : move_sh<float>;
+  move(a, adam, gradients.sh, begin, rows, count, pauses);
 }
 
 }  // namespace

@@ -28,17 +28,15 @@ Vec3<V> colour_vjp(const ProjectParams& a, const ProjectCotangents& in, const Ga
   sh_basis(direction, a.sh_degree, Y);
 
   float unclamped[3][V::width];
-  const float* rows[V::width];
   float* v_rows[V::width];
   for (int lane = 0; lane < V::width; ++lane) {
     const int64_t at = 3 * (row + indices[lane]);
     for (int i = 0; i < 3; ++i) unclamped[i][lane] = in.colours[at + i] > 0.0f ? in.v_colours[at + i] : 0.0f;
-    rows[lane] = a.sh + sh_stride(a) * (begin + indices[lane]);
-    v_rows[lane] = out.sh + sh_stride(a) * indices[lane];
+    v_rows[lane] = static_cast<float*>(out.sh) + sh_stride(a) * indices[lane];
   }
   const Vec3<V> v_rgb = {V::load(unclamped[0]), V::load(unclamped[1]), V::load(unclamped[2])};
   ShColumns c;
-  c.load(rows, 3 * sh_used(a));
+  c.load(a, begin, indices);
   for (int k = 0; k < sh_used(a); ++k) {
     v_Y[k] = dot(c.at(k), v_rgb);
     c.set(k, {Y[k] * v_rgb.x, Y[k] * v_rgb.y, Y[k] * v_rgb.z});

@@ -4,7 +4,7 @@
 #include "splat/math/projection.h"
 #include "splat/math/sh.h"
 #include "splat/ops/project.h"
-#include "splat/simd.h"
+#include "splat/simd_bfloat16.h"
 #include "splat/transpose.h"
 
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -80,9 +80,13 @@ inline Gaussian<V> gaussian_at(const Inputs& in, int place) {
           in.at(kLogit, place)};
 }
 
-/// Floats between one Gaussian's coefficients and the next's.
+/// Numbers between one Gaussian's coefficients and the next's.
 inline int64_t sh_stride(const ProjectParams& a) { return 3 * a.sh_coefficients; }
 inline int sh_used(const ProjectParams& a) { return (a.sh_degree + 1) * (a.sh_degree + 1); }
+template <class Number>
+inline const Number* sh_row(const ProjectParams& a, int64_t gaussian) {
+  return static_cast<const Number*>(a.sh) + sh_stride(a) * gaussian;
+}
 
 /// SH coefficients of V::width Gaussians as vectors across them: number j of each Gaussian's row is numbers[j].
 struct ShColumns {
@@ -96,14 +100,9 @@ struct ShColumns {
     numbers[3 * k + 2] = c.z;
   }
 
-  /// Reads the first `size` numbers of rows[0 .. V::width - 1].
-  void load(const float* const* rows, int size) {
-    for (int j = 0; j < size; j += V::width) {
-      for (int lane = 0; lane < V::width; ++lane) {
-        numbers[j + lane] = j + V::width <= size ? V::load(rows[lane] + j) : load_few(rows[lane] + j, size - j);
-      }
-      transpose(numbers + j);
-    }
+  /// Reads the coefficients in use of the Gaussians begin + indices[0 .. V::width - 1].
+  void load(const ProjectParams& a, int64_t begin, const int32_t* indices) {
+    a.half_sh ? load_of<bfloat16>(a, begin, indices) : load_of<float>(a, begin, indices);
   }
 
   /// Adds the first `size` numbers to the first rows. Changes the columns.
@@ -124,17 +123,34 @@ struct ShColumns {
   }
 
  private:
-  static V load_few(const float* row, int count) {
-    float few[V::width] = {};
-    memcpy(few, row, count * sizeof(float));
-    return V::load(few);
+  template <class Number>
+  void load_of(const ProjectParams& a, int64_t begin, const int32_t* indices) {
+    const int size = 3 * sh_used(a);
+    const Number* rows[V::width];
+    for (int lane = 0; lane < V::width; ++lane) rows[lane] = sh_row<Number>(a, begin + indices[lane]);
+    for (int j = 0; j < size; j += V::width) {
+      for (int lane = 0; lane < V::width; ++lane) {
+        numbers[j + lane] = j + V::width <= size ? splat::load<V>(rows[lane] + j) : load_few(rows[lane] + j, size - j);
+      }
+      transpose(numbers + j);
+    }
+  }
+
+  template <class Number>
+  static V load_few(const Number* row, int count) {
+    Number few[V::width] = {};
+    memcpy(few, row, count * sizeof(Number));
+    return splat::load<V>(few);
   }
 };
 
+constexpr int kCacheLine = 64;  // bytes
+
 /// Asks for the coefficients of a Gaussian whose colour will be needed soon: they are most of what is read.
 inline void prefetch_sh(const ProjectParams& a, int64_t gaussian) {
-  const float* coefficients = a.sh + sh_stride(a) * gaussian;
-  for (int at = 0; at < 3 * sh_used(a); at += 16) prefetch(coefficients + at);
+  const int64_t size = a.half_sh ? sizeof(bfloat16) : sizeof(float), end = 3 * size * sh_used(a);
+  const char* coefficients = static_cast<const char*>(a.sh) + size * sh_stride(a) * gaussian;
+  for (int64_t at = 0; at < end; at += kCacheLine) prefetch(coefficients + at);
 }
 
 SPLAT_END

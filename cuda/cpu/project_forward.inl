@@ -60,10 +60,8 @@ void store_colours(const ProjectParams& a, const Camera& camera, const Vec3<V>& 
                    int64_t begin, const ProjectOutputs& out, int64_t row) {
   V Y[kMaxShCoefficients], inverse_length;
   sh_basis(sh_direction(mean + broadcast<V>(camera.minus_centre), inverse_length), a.sh_degree, Y);
-  const float* rows[V::width];
-  for (int lane = 0; lane < V::width; ++lane) rows[lane] = a.sh + sh_stride(a) * (begin + indices[lane]);
   ShColumns c;
-  c.load(rows, 3 * sh_used(a));
+  c.load(a, begin, indices);
   Vec3<V> rgb = {V(0.5f), V(0.5f), V(0.5f)};
   for (int k = 0; k < sh_used(a); ++k) {
     const Vec3<V> c_k = c.at(k);

@@ -106,8 +106,8 @@ struct StoreGradients {
   __device__ __forceinline__ void sh(Shared&, const ProjectParams& a, const WarpRows& rows,
                                      WarpRecords<WIDTH>& records) const {
     const int64_t stride = 3 * a.sh_coefficients;
-    records.store(out.sh + stride * rows.first, stride, rows.count);
-    records.load(a.sh + stride * rows.first, stride, rows.seen);
+    records.store(static_cast<float*>(out.sh) + stride * rows.first, stride, rows.count);
+    load_sh(records, a, rows.first, rows.seen);
   }
 
   __device__ __forceinline__ void geometry(Shared& shared, const WarpRows& rows, const Gradient& g) const {
@@ -128,10 +128,10 @@ struct MoveGaussians {
   };
   GaussianAdam adam;
 
-  /// Moves N numbers that lie side by side.
-  template <int N>
-  __device__ __forceinline__ void move(float* param, float* exp_avg, float* exp_avg_sq, const Floats<N>& gradient,
-                                       const float (&rates)[N], const AdamPause<float>& pause,
+  /// Moves N numbers that lie side by side; `random` is that of the first.
+  template <int N, class Number>
+  __device__ __forceinline__ void move(Number* param, Number* exp_avg, Number* exp_avg_sq, const Floats<N>& gradient,
+                                       const float (&rates)[N], const AdamPause<float>& pause, uint32_t random,
                                        Floats<N>& before) const {
     before = load<N>(param);
     Floats<N> p = before, m = load<N>(exp_avg), v = load<N>(exp_avg_sq);
@@ -139,9 +139,9 @@ struct MoveGaussians {
       if (pause.motion != 0.0f) catch_up(p.at[k], m.at[k], v.at[k], rates[k], adam.step, pause);
       splat::adam(p.at[k], gradient.at[k], m.at[k], v.at[k], rates[k], adam.step);
     }
-    splat::store(param, p);
-    splat::store(exp_avg, m);
-    splat::store(exp_avg_sq, v);
+    store<N>(param, p, random);
+    store<N>(exp_avg, m, random + kRandomOfMoment);
+    store<N>(exp_avg_sq, v, random + 2 * kRandomOfMoment);
   }
 
   __device__ __forceinline__ void start(Shared& shared, const WarpRows& rows) const {
@@ -158,9 +158,18 @@ struct MoveGaussians {
   template <int WIDTH>
   __device__ __forceinline__ void sh(Shared& shared, const ProjectParams& a, const WarpRows& rows,
                                      WarpRecords<WIDTH>& records) const {
+    a.half_sh ? move_sh<bfloat16>(shared, a, rows, records) : move_sh<float>(shared, a, rows, records);
+  }
+
+  template <class Number, int WIDTH>
+  __device__ __forceinline__ void move_sh(Shared& shared, const ProjectParams& a, const WarpRows& rows,
+                                          WarpRecords<WIDTH>& records) const {
     using Records = WarpRecords<WIDTH>;
     constexpr int kUnit = Records::kUnit, kUnits = Records::kUnits;
     const int lane = threadIdx.x % kWarp, warp_start = threadIdx.x - lane;
+    Number* const params = static_cast<Number*>(adam.params.sh);
+    Number* const exp_avgs = static_cast<Number*>(adam.exp_avgs.sh);
+    Number* const exp_avg_sqs = static_cast<Number*>(adam.exp_avg_sqs.sh);
     __syncwarp();
     for (int round = 0; round < kUnits; ++round) {
       const int i = round * kWarp + lane, row = i / kUnits, unit = i % kUnits;
@@ -170,8 +179,9 @@ struct MoveGaussians {
       for (int k = 0; k < kUnit; ++k) rates[k] = kUnit * unit + k < 3 ? adam.sh_rate : adam.sh_rest_rate;
       Floats<kUnit>& record = records.unit(row, unit);
       const Floats<kUnit> gradient = record;
-      move<kUnit>(adam.params.sh + at, adam.exp_avgs.sh + at, adam.exp_avg_sqs.sh + at, gradient, rates,
-                  shared.pauses[warp_start + row], record);
+      const uint32_t random = row_random(adam.number, static_cast<uint32_t>(rows.first + row));
+      move<kUnit>(params + at, exp_avgs + at, exp_avg_sqs + at, gradient, rates, shared.pauses[warp_start + row],
+                  random + kUnit * unit * kRandomStride, record);
     }
     __syncwarp();
   }
@@ -192,7 +202,7 @@ struct MoveGaussians {
                                             const float (&rates)[N]) const {
     Floats<N> before;
     move<N>(adam.params.*part + N * i, adam.exp_avgs.*part + N * i, adam.exp_avg_sqs.*part + N * i, gradient, rates,
-            AdamPause<float>{1.0f, 1.0f, 0.0f}, before);
+            AdamPause<float>{1.0f, 1.0f, 0.0f}, 0, before);
   }
 };
 

@@ -36,6 +36,18 @@ __device__ __forceinline__ void store_vectors(WarpRecords<3>& records, float* fi
   records.store(first, 3, count);
 }
 
+/// Reads the coefficients in use of the rows whose bits are set.
+template <int WIDTH>
+__device__ __forceinline__ void load_sh(WarpRecords<WIDTH>& records, const ProjectParams& a, int64_t first,
+                                        unsigned rows) {
+  const int64_t stride = 3 * a.sh_coefficients;
+  if (a.half_sh) {
+    records.load(static_cast<const bfloat16*>(a.sh) + stride * first, stride, rows);
+  } else {
+    records.load(static_cast<const float*>(a.sh) + stride * first, stride, rows);
+  }
+}
+
 template <CameraModel MODEL>
 using ModelConstant = std::integral_constant<CameraModel, MODEL>;
 

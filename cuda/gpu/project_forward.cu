@@ -50,8 +50,7 @@ __global__ void __launch_bounds__(kProjectThreads) forward(ProjectParams a, Proj
     }
   }
   if constexpr (DEGREE >= 0) {
-    const int64_t stride = 3 * a.sh_coefficients;
-    shared.sh[warp].load(a.sh + stride * first, stride, __ballot_sync(kWholeWarp, visible));
+    load_sh(shared.sh[warp], a, first, __ballot_sync(kWholeWarp, visible));
     if (visible) rgb = colour<DEGREE>(camera, mean, shared.sh[warp]);
     visible = visible && abs(rgb.x + rgb.y + rgb.z) <= kLargest;
   }

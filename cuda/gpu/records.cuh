@@ -3,37 +3,59 @@
 #pragma once
 
 #include "gpu/device.h"
+#include "splat/bfloat16.h"
 
 SPLAT_BEGIN
 namespace {
 
-/// N floats that move in one access, if N is a power of two.
-template <int N>
-struct alignas((N & (N - 1)) == 0 ? N * sizeof(float) : sizeof(float)) Floats {
-  float at[N];
+/// N floats, or N bfloat16, that move in one access if N is a power of two.
+template <int N, class Number = float>
+struct alignas((N & (N - 1)) == 0 ? N * sizeof(Number) : sizeof(Number)) Packed {
+  Number at[N];
 };
-
 template <int N>
-__device__ __forceinline__ bool is_aligned(const float* pointer) {
-  return reinterpret_cast<uintptr_t>(pointer) % alignof(Floats<N>) == 0;
-}
+using Floats = Packed<N, float>;
 
-/// N floats, in one access where they are aligned: a tensor may be a view that starts anywhere.
-template <int N>
-__device__ __forceinline__ Floats<N> load(const float* from) {
-  if (is_aligned<N>(from)) return *reinterpret_cast<const Floats<N>*>(from);
+template <int N, class Number>
+__device__ __forceinline__ Floats<N> as_floats(const Packed<N, Number>& numbers) {
   Floats<N> result;
-  for (int i = 0; i < N; ++i) result.at[i] = from[i];
+  for (int i = 0; i < N; ++i) result.at[i] = widen(numbers.at[i]);
   return result;
 }
 
-template <int N>
-__device__ __forceinline__ void store(float* to, const Floats<N>& numbers) {
+template <int N, class Number>
+__device__ __forceinline__ bool is_aligned(const Number* pointer) {
+  return reinterpret_cast<uintptr_t>(pointer) % alignof(Packed<N, Number>) == 0;
+}
+
+/// N numbers as floats, in one access where they are aligned: a tensor may be a view that starts anywhere.
+template <int N, class Number>
+__device__ __forceinline__ Floats<N> load(const Number* from) {
+  if (is_aligned<N>(from)) return as_floats(*reinterpret_cast<const Packed<N, Number>*>(from));
+  Floats<N> result;
+  for (int i = 0; i < N; ++i) result.at[i] = widen(from[i]);
+  return result;
+}
+
+template <int N, class Number>
+__device__ __forceinline__ void store(Number* to, const Packed<N, Number>& numbers) {
   if (is_aligned<N>(to)) {
-    *reinterpret_cast<Floats<N>*>(to) = numbers;
+    *reinterpret_cast<Packed<N, Number>*>(to) = numbers;
   } else {
     for (int i = 0; i < N; ++i) to[i] = numbers.at[i];
   }
+}
+
+/// As above; to bfloat16, number i is rounded by the random number `random` + i strides.
+template <int N>
+__device__ __forceinline__ void store(float* to, const Floats<N>& numbers, uint32_t) {
+  store<N>(to, numbers);
+}
+template <int N>
+__device__ __forceinline__ void store(bfloat16* to, const Floats<N>& numbers, uint32_t random) {
+  Packed<N, bfloat16> rounded;
+  for (int i = 0; i < N; ++i) rounded.at[i] = round_at_random(numbers.at[i], random + i * kRandomStride);
+  store<N>(to, rounded);
 }
 
 /// The records of one warp in shared memory. The pitch is an odd number of quads, so that threads which take a quad of
@@ -68,18 +90,19 @@ struct WarpRecords {
   }
 
   /// Reads the records of the rows whose bits are set; one starts `stride` floats behind the other.
-  __device__ __forceinline__ void load(const float* from, int64_t stride, unsigned rows) {
+  template <class Number>
+  __device__ __forceinline__ void load(const Number* from, int64_t stride, unsigned rows) {
     const int lane = threadIdx.x % kWarp;
     __syncwarp();
     if (stride == WIDTH && is_aligned<kUnit>(from)) {
       for (int round = 0; round < kUnits; ++round) {
         const int i = round * kWarp + lane, row = i / kUnits;
-        if (rows >> row & 1) unit(row, i % kUnits) = reinterpret_cast<const Unit*>(from)[i];
+        if (rows >> row & 1) unit(row, i % kUnits) = as_floats(reinterpret_cast<const Packed<kUnit, Number>*>(from)[i]);
       }
     } else {
       for (int row = 0; row < kWarp; ++row) {
         if (!(rows >> row & 1)) continue;
-        for (int i = lane; i < WIDTH; i += kWarp) number(row, i) = from[row * stride + i];
+        for (int i = lane; i < WIDTH; i += kWarp) number(row, i) = widen(from[row * stride + i]);
       }
     }
     __syncwarp();

@@ -16,6 +16,11 @@ struct ProjectInputs {
   ProjectParams params;
 };
 
+/// SH coefficients may be bfloat16; otherwise they are float32.
+inline ScalarType sh_type(const Tensor& sh) {
+  return sh.scalar_type() == ScalarType::BFloat16 ? ScalarType::BFloat16 : ScalarType::Float;
+}
+
 inline ProjectInputs checked_project_inputs(const Tensor& means, const Tensor& quats, const Tensor& log_scales,
                                             const Tensor& opacity_logits, const Tensor& sh, const Tensor& viewmats,
                                             const Tensor& Ks, int64_t width, int64_t height, int64_t sh_degree,
@@ -26,7 +31,7 @@ inline ProjectInputs checked_project_inputs(const Tensor& means, const Tensor& q
                    checked(quats, "quats", {n, 4}),
                    checked(log_scales, "log_scales", {n, 3}),
                    checked(opacity_logits, "opacity_logits", {n}),
-                   checked(sh, "sh", {n, -1, 3}),
+                   checked(sh, "sh", sh_type(sh), {n, -1, 3}),
                    checked(viewmats, "viewmats", {c, 4, 4}),
                    checked(Ks, "Ks", {c, 3, 3}),
                    {}};
@@ -46,7 +51,8 @@ inline ProjectInputs checked_project_inputs(const Tensor& means, const Tensor& q
   p.quats = floats(in.quats);
   p.log_scales = floats(in.log_scales);
   p.opacity_logits = floats(in.opacity_logits);
-  p.sh = floats(in.sh);
+  p.sh = in.sh.const_data_ptr();
+  p.half_sh = sh_type(in.sh) == ScalarType::BFloat16;
   p.viewmats = floats(in.viewmats);
   p.Ks = floats(in.Ks);
   p.width = static_cast<float>(width);
@@ -128,8 +134,11 @@ ProjectResult project_backward(Tensor means, Tensor quats, Tensor log_scales, Te
 inline GaussianRows rows_in_place(const std::vector<Tensor>& tensors, const char* name, const ProjectParams& p) {
   STD_TORCH_CHECK(tensors.size() == 5, name, " must be 5 tensors, got ", tensors.size());
   const int64_t n = p.count;
+  STD_TORCH_CHECK(tensors[4].is_contiguous(), name, " must be contiguous");
+  const ScalarType type = p.half_sh ? ScalarType::BFloat16 : ScalarType::Float;
+  const Tensor sh = checked(tensors[4], name, type, {n, p.sh_coefficients, 3});
   return {in_place(tensors[0], name, {n, 3}), in_place(tensors[1], name, {n, 4}), in_place(tensors[2], name, {n, 3}),
-          in_place(tensors[3], name, {n}), in_place(tensors[4], name, {n, p.sh_coefficients, 3})};
+          in_place(tensors[3], name, {n}), sh.mutable_data_ptr()};
 }
 
 /// The op, by RUN(params, cotangents, adam, like).

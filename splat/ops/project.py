@@ -63,7 +63,7 @@ def project(
         quats: [N, 4] rotations, wxyz, of any length but zero.
         log_scales: [N, 3] logarithms of the standard deviations, world units.
         opacity_logits: [N] inverse sigmoids of the peak opacities.
-        sh: [N, K, 3] colour coefficients.
+        sh: [N, K, 3] colour coefficients; float32 as the others, or bfloat16.
         viewmats: [C, 4, 4] camera from world, OpenCV axes.
         Ks: [C, 3, 3] intrinsics, px; for ortho px per world unit.
         width, height: image size, px.

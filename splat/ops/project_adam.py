@@ -54,8 +54,10 @@ def project_adam(
     above `sh_degree` are left as they are.
 
     Args:
-        gaussians: `PARAMETERS`, as given to `project`; contiguous float32.
-        exp_avgs, exp_avg_sqs: the moments of each, of its shape, zero at first; contiguous.
+        gaussians: `PARAMETERS`, as given to `project`; contiguous. Where sh is bfloat16, it and its moments are
+            computed in float32 and rounded up or down at random, by a hash of the step and the Gaussian's index:
+            rounded to the nearest, small steps would never move them.
+        exp_avgs, exp_avg_sqs: the moments of each, of its shape and dtype, zero at first; contiguous.
         last_steps: [N] int32 number of the step that last moved a Gaussian's coefficients, 0 at first; contiguous.
         viewmats ... compensate: as given to `project`.
         projection: what it returned.
@@ -70,7 +72,8 @@ def project_adam(
 
     Source:
         Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1. Differs: steps of SH
-        without a gradient are made later.
+        without a gradient are made later. Rounding: Gupta et al., "Deep learning with limited numerical precision",
+        2015, section 3.
     """
     for name, tensors in (("gaussians", gaussians), ("exp_avgs", exp_avgs), ("exp_avg_sqs", exp_avg_sqs)):
         if len(tensors) != len(PARAMETERS):

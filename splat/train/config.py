@@ -145,6 +145,9 @@ class TrainConfig:
     """Screen-space filter: classic (0.3 px^2), antialiased (the same, energy kept) or mip (0.1 px^2, energy kept)."""
     sh_degree: int = 3
     """Highest spherical-harmonic degree of the colours, 0 to 4."""
+    sh_bits: Literal[32, 16] = 32
+    """Bits in which a colour coefficient and its optimiser state are kept while training; with 16 a Gaussian of degree
+    3 takes 424 bytes instead of 712."""
     background: Literal["auto", "black", "white", "random"] | tuple[float, float, float] = "auto"
     """What shows through: a name, or red green blue in [0, 1]. random draws a new colour at each step, also under
     transparent photos; auto is white for Blender scenes and else black, with transparency as a mask."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CAMERA_DISTANCE = 1e-2
 #: Smallest initial standard deviation, as a share of the extent.
 LEAST_SCALE = 1e-5
+#: Of the colours' coefficients, by config.sh_bits.
+SH_DTYPES = {32: torch.float32, 16: torch.bfloat16}
 
 
 def initial_gaussians(scene: Scene, config: TrainConfig, generator: torch.Generator) -> Gaussians:
@@ -45,7 +47,7 @@ def initial_gaussians(scene: Scene, config: TrainConfig, generator: torch.Genera
         chosen = torch.randperm(len(points), generator=generator)[: config.max_gaussians].sort().values
         points, colors = points[chosen], colors[chosen]
     count = len(points)
-    sh = torch.zeros(count, (config.sh_degree + 1) ** 2, 3)
+    sh = torch.zeros(count, (config.sh_degree + 1) ** 2, 3, dtype=SH_DTYPES[config.sh_bits])
     sh[:, 0] = (colors.float() / 255 - 0.5) / SH_C0
     return Gaussians(
         means=points,

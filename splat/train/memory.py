@@ -40,11 +40,11 @@ class MemoryPlan:
     photo_bytes: int
 
 
-def bytes_per_gaussian(sh_degree: int) -> int:
+def bytes_per_gaussian(sh_degree: int, sh_bits: int = 32) -> int:
     """At the peak of a step or of a refinement, whichever needs more."""
-    floats = 11 + 3 * (sh_degree + 1) ** 2
+    parameters = 4 * 11 + sh_bits // 8 * 3 * (sh_degree + 1) ** 2
     # Parameters and two moments, the last step that moved it, the strategy's statistics.
-    held = 12 * floats + 4 + 8
+    held = 3 * parameters + 4 + 8
     step = RENDER_BYTES + INSTANCES_PER_GAUSSIAN * INSTANCE_BYTES
     # A refinement has what there was and what there will be at once.
     return held + max(step, held)
@@ -71,7 +71,7 @@ def plan_memory(scene: Scene, config: TrainConfig, device: torch.device) -> Memo
 
 def share_out(free: int, pixels: int, config: TrainConfig) -> MemoryPlan:
     """The plan for so many free bytes and images of at most so many pixels; warns as `plan_memory` does."""
-    each, fixed = bytes_per_gaussian(config.sh_degree), bytes_per_image(pixels)
+    each, fixed = bytes_per_gaussian(config.sh_degree, config.sh_bits), bytes_per_image(pixels)
     usable = int(USABLE * free)
     cap, fitting = config.max_gaussians, max((usable - fixed) // each, 1)
     if fitting < cap:

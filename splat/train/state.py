@@ -43,7 +43,8 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     Raises:
         SplatError: it is of another run: other settings, another capture, or tensors that do not fit.
     """
-    if state["config"] != _identity(trainer.config):
+    # Through TrainConfig, so that a setting which did not exist then has its default.
+    if _identity(TrainConfig.from_dict(json.loads(state["config"]))) != _identity(trainer.config):
         raise SplatError("the checkpoint was made with other settings; resume with the settings of its config.json")
     if state["photos"] != _photos(trainer):
         raise SplatError(f"{trainer.scene.source} has other training photos than when the run began; start a new run")

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "splat/exp.h"
-#include "splat/simd.h"
+#include "splat/simd_bfloat16.h"
 #include "splat/transpose.h"
 
 SPLAT_BEGIN  // where unqualified names mean scalar.h's functions for a lane and simd.h's for a vector
@@ -104,6 +104,18 @@ void check_lanes(const Lanes& in) {
   expect_same("sum", sum(V::load(in.x)), sums[0]);
 }
 
+void check_bfloat16(const Lanes& in) {
+  constexpr uint32_t kRandom = 0x87654321u;
+  bfloat16 halves[W];
+  float found[W];
+  store(V::load(in.x), halves, kRandom);
+  for (int i = 0; i < W; ++i) {
+    expect_same("store to bfloat16", widen(halves[i]), widen(round_at_random(in.x[i], kRandom + i * kRandomStride)));
+  }
+  load<V>(halves).store(found);
+  for (int i = 0; i < W; ++i) expect_same("load of bfloat16", found[i], widen(halves[i]));
+}
+
 void check_transpose() {
   V rows[W];
   float found[W];
@@ -133,6 +145,7 @@ bool all_agree() {
   for_mixtures(kAny, check_arithmetic);
   for_mixtures(kAny, check_masks);
   for_mixtures(kAny, check_lanes);
+  for_mixtures(kAny, check_bfloat16);
   for_mixtures(kPositiveNormal, check_exponents);
   check_transpose();
   return failures == 0;

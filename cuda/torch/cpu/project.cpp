@@ -56,8 +56,9 @@ void backward(const ProjectParams& params, const ProjectCotangents& cotangents, 
   std::vector<float> pose_sums(v_viewmats ? static_cast<size_t>(blocks * stride) : 0);
   const splat::ProjectBackward kernel = splat::project_backward();
   for_blocks(params.count, [&](int64_t block, int64_t begin, int64_t end) {
+    float* sh = static_cast<float*>(out.sh);
     const GaussianRows rows = {out.means + 3 * begin, out.quats + 4 * begin, out.log_scales + 3 * begin,
-                               out.opacity_logits + begin, out.sh + 3 * params.sh_coefficients * begin};
+                               out.opacity_logits + begin, sh + 3 * params.sh_coefficients * begin};
     kernel(params, cotangents, rows, v_viewmats ? pose_sums.data() + block * stride : nullptr, begin, end);
   });
   if (v_viewmats) viewmats_gradient(pose_sums, params.cameras, v_viewmats);

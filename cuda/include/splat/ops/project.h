@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "splat/bfloat16.h"
 #include "splat/math/adam.h"
 #include "splat/stream.h"
 
@@ -18,13 +19,14 @@ struct ProjectParams {
   const float* quats = nullptr;                         // [N, 4] wxyz
   const float* log_scales = nullptr;                    // [N, 3]
   const float* opacity_logits = nullptr;                // [N]
-  const float* sh = nullptr;                            // [N, K, 3]
+  const void* sh = nullptr;                             // [N, K, 3] floats, or bfloat16
   const float* viewmats = nullptr;                      // [C, 4, 4]
   const float* Ks = nullptr;                            // [C, 3, 3]
   float width = 0, height = 0, near_plane = 0, far_plane = 0, eps2d = 0;
   int sh_degree = -1;                                   // -1: no colours
   int camera_model = 0;                                 // CameraModel
   bool compensate = false;
+  bool half_sh = false;                                 // sh and its moments are bfloat16
 };
 
 struct ProjectOutputs {
@@ -47,13 +49,13 @@ struct ProjectCotangents {
   const float* v_colours = nullptr;    // [C, N, 3], or null without colours
 };
 
-/// A tensor each of what a Gaussian has, or of its gradients, or of an optimiser's moments.
+/// A tensor each of what a Gaussian has, or of its gradients, or of an optimiser's moments. Gradients are floats.
 struct GaussianRows {
   float* means = nullptr;           // [N, 3]
   float* quats = nullptr;           // [N, 4]
   float* log_scales = nullptr;      // [N, 3]
   float* opacity_logits = nullptr;  // [N]
-  float* sh = nullptr;              // [N, K, 3]
+  void* sh = nullptr;               // [N, K, 3] floats, or bfloat16
 };
 
 /// Adam's state of all Gaussians. The coefficients of one that no camera sees are left as they are, with their moments;
