@@ -27,6 +27,7 @@ import bench_peers
 import torch
 from bench_ceilings import Ceilings, measure_ceilings
 from bench_goals import Goals
+from bench_opensplat import opensplat_ms
 from bench_scenes import BenchScene, data_folder, fox, garden
 from bench_stages import Budget, Timing, render_timing, stage_timings
 from bench_work import Work, workload
@@ -85,9 +86,10 @@ class Requirement:
 class Benchmark:
     """Collects the results of all scenes, for each number of threads. Goals are stated for one and for two."""
 
-    def __init__(self, ceilings: dict[int, Ceilings], budget: Budget) -> None:
+    def __init__(self, ceilings: dict[int, Ceilings], budget: Budget, opensplat: Path | None) -> None:
         self.ceilings = ceilings
         self.budget = budget
+        self.opensplat = opensplat
         self.results: list[Result] = []
         self.pairs: dict[str, float] = {}
         self.gsplat = bench_peers.gsplat_functions()
@@ -115,6 +117,8 @@ class Benchmark:
         if stage == "forward+backward" and self.gsplat and goals.peer and threads == 2:
             peer = bench_peers.gsplat_ms(self.gsplat, scene, self.budget)
             return Goals(peer / 25, peer / 60, peer)
+        if stage == "step" and self.opensplat and threads == 2:
+            return Goals(goals.first, goals.goal, opensplat_ms(self.opensplat, scene))
         return goals
 
     def find(self, scene: str, stage: str, threads: int) -> Result | None:
@@ -244,6 +248,12 @@ def main() -> None:
         action="store_true",
         help="CPU time over threads in place of elapsed time: hardly changed by other programs, but blind to waiting",
     )
+    parser.add_argument(
+        "--opensplat",
+        type=Path,
+        metavar="PROGRAM",
+        help="a built opensplat: its steps are timed here and take the place of the stated, scaled ones",
+    )
     options = parser.parse_args()
     scenes = options.scene or choices
     started = time.perf_counter()
@@ -255,7 +265,9 @@ def main() -> None:
     if load > 0.5 * cores:
         print("Other programs are running: without --cpu-time the figures will be too high.", file=sys.stderr)
     benchmark = Benchmark(
-        measure_ceilings(isa, options.threads, options.cpu_time), Budget(options.seconds, options.cpu_time)
+        measure_ceilings(isa, options.threads, options.cpu_time),
+        Budget(options.seconds, options.cpu_time),
+        options.opensplat,
     )
     if benchmark.gsplat is None:
         print(
