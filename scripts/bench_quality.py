@@ -104,7 +104,9 @@ def measure(data: Path, scene_name: str, method: str, seed: int) -> Cell:
     )
     recorder = Recorder()
     trainer = Trainer(open_capture(data / scene_name, config), config, [recorder])
-    trainer.run()
+    reason = trainer.run()
+    if reason != "done":
+        sys.exit(f"{scene_name} {method} {seed} was ended by {reason}")
     scores = recorder.report
     return {
         "scene": scene_name,
