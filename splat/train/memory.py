@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 #: Bytes of a Gaussian while it is drawn: what projection makes (48) and its gradients (40), sorting and offsets. The
 #: Gaussians' own parameters have no gradients in memory.
 RENDER_BYTES = 136
-#: Bytes of a Gaussian on one tile: ids and slots, sorting, what forward notes for backward (65), sums of gradients.
-INSTANCE_BYTES = 140
+#: Bytes of a Gaussian on one tile: ids and slots, sorting, what forward notes for backward (65), sums of gradients; and
+#: a quarter of that for the places that are kept free (`InstanceBound`).
+INSTANCE_BYTES = 175
 #: Such instances: so many a Gaussian and so many a tile. Scenes half trained have fewer.
 INSTANCES_PER_GAUSSIAN, INSTANCES_PER_TILE, TILE_PIXELS = 2, 100, 256
 #: Bytes of a pixel: the image, its gradient, the photo, the loss's own, and the last note of each tile.

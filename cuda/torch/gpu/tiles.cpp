@@ -85,7 +85,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> tiles(const Tensor& means2d, 
   if (instances > 0) {
     const Tensor slots_in = empty_ints(counts, instances), owners = empty_ints(counts, instances);
     const int64_t* used = first_slots + count;
-    {
+    if (gaussians > 0) {
       const Tensor order = depth_order(arguments.depths, ids, visible, gaussians, stream);
       const Tensor counts_in_order = empty_ints(counts, gaussians), starts = longs(counts, gaussians);
       splat::gather_on_gpu(ints(counts), ints(order), visible, gaussians, ints(counts_in_order), stream);
