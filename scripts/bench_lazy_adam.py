@@ -31,7 +31,7 @@ class EveryStep(Adam):
         tensors, settings = [self.parameters[name].detach() for name in PARAMETERS], frame.settings
         seen, v = frame.projection, frame.cotangents()
         gradients = torch.ops.splat.project_backward.default(
-            *tensors, frame.cameras.viewmats, frame.cameras.Ks, *settings.values(), seen.extents.detach(),
+            *tensors, frame.cameras.viewmats, frame.cameras.Ks, None, *settings.values(), seen.extents.detach(),
             seen.colours.detach(), v.means2d, v.depths, v.conics, v.opacities, v.colours, False,
         )  # fmt: skip
         by_element: list[list[float]] = [[rates[name]] for name in PARAMETERS]

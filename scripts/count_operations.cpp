@@ -74,14 +74,14 @@ splat::Vec3<N> vec3(float x, float y, float z) { return {N(x), N(y), N(z)}; }
 
 struct Projection {
   splat::Camera camera;
-  splat::Gaussian<N> gaussian{vec3(0.1f, 0.2f, 3.0f), {N(1.0f), N(0.1f), N(0.2f), N(0.3f)}, vec3(-3, -3, -4), N(1.0f)};
+  splat::Gaussian<N> gaussian{vec3(0.1f, 0.2f, 3.0f), {N(1.0f), N(0.1f), N(0.2f), N(0.3f)}, vec3(-3, -3, -4), N(1.0f), N(0.0f)};
 
   Projection() {
     const float viewmat[16] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}, K[9] = {500, 0, 320, 0, 500, 240, 0, 0, 1};
     camera = splat::make_camera(viewmat, K, 640, 480);
   }
 
-  splat::Splat<N> splat() const { return splat::splat_of<splat::CameraModel::pinhole>(camera, gaussian); }
+  splat::Splat<N> splat() const { return splat::splat_of<splat::CameraModel::pinhole>(camera, gaussian, false); }
 
   splat::Vec3<N> basis(N* Y, N& inverse_length) const {
     const splat::Vec3<N> offset = gaussian.mean + splat::broadcast<N>(camera.minus_centre);
@@ -99,7 +99,7 @@ struct Projection {
 
   void backward() const {
     const splat::ProjectedCotangent<N> v{{N(1.0f), N(1.0f)}, N(0.0f), vec3(1, 1, 1), N(1.0f)};
-    splat_vjp<splat::CameraModel::pinhole>(camera, splat(), v, 0.3f, false);
+    splat_vjp<splat::CameraModel::pinhole>(camera, splat(), v, false, 0.3f, false);
     N Y[splat::kMaxShCoefficients], v_Y[splat::kMaxShCoefficients], inverse_length;
     const splat::Vec3<N> direction = basis(Y, inverse_length);
     for (int k = 0; k < kCoefficients; ++k) {

@@ -77,7 +77,7 @@ void move_geometry(const GaussianAdam& adam, const GaussianRows& gradients, int6
   exp_avg_sqs.gather_rows(adam.exp_avg_sqs, begin, rows, vectors_end);
   v.gather_rows(gradients, 0, rows, vectors_end);
   for (int place = 0; place < count; place += V::width) {
-    for (int column = 0; column < kInputColumns; ++column) {
+    for (int column = 0; column < kFilter; ++column) {
       const float rate = column < kQuat       ? adam.mean_rate
                          : column < kLogScale ? adam.quat_rate
                          : column < kLogit    ? adam.log_scale_rate

@@ -113,9 +113,10 @@ void backward(const ProjectParams& a, const ProjectCotangents& in, const Gaussia
     PoseShare<V> sums = {{zeros, zeros, zeros}, zeros, zeros};
     for (int place = 0; place < vectors_end; place += V::width) {
       const int lanes = count - place < V::width ? count - place : V::width;
-      const Gaussian<V> gaussian = gaussian_at(inputs, place);
-      const Splat<V> s = splat_of<MODEL>(camera, gaussian);
-      const SplatGradient<V> g = splat_vjp<MODEL>(camera, s, cotangent_at(v, place), a.eps2d, a.compensate);
+      const Gaussian<V> gaussian = gaussian_at(a, inputs, place);
+      const Splat<V> s = splat_of<MODEL>(camera, gaussian, a.filters);
+      const SplatGradient<V> g =
+          splat_vjp<MODEL>(camera, s, cotangent_at(v, place), a.filters, a.eps2d, a.compensate);
       Vec3<V> v_offset = zeros;
       if (a.sh_degree >= 0) {
         v_offset = colour_vjp(a, in, out, camera, gaussian.mean, visible + place, lanes, begin, row);

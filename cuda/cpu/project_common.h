@@ -63,7 +63,7 @@ inline int padded(int32_t* list, int count) {
   return end;
 }
 
-enum InputColumn { kMean = 0, kQuat = 3, kLogScale = 7, kLogit = 10, kInputColumns = 11 };
+enum InputColumn { kMean = 0, kQuat = 3, kLogScale = 7, kLogit = 10, kFilter = 11, kInputColumns = 12 };
 using Inputs = Columns<kInputColumns>;
 
 inline void gather_inputs(const ProjectParams& a, int64_t begin, const int32_t* indices, int count, Inputs& in) {
@@ -71,13 +71,15 @@ inline void gather_inputs(const ProjectParams& a, int64_t begin, const int32_t* 
   in.gather<4>(kQuat, a.quats + 4 * begin, indices, count);
   in.gather<3>(kLogScale, a.log_scales + 3 * begin, indices, count);
   in.gather<1>(kLogit, a.opacity_logits + begin, indices, count);
+  if (a.filters) in.gather<1>(kFilter, a.filters + begin, indices, count);
 }
 
-inline Gaussian<V> gaussian_at(const Inputs& in, int place) {
+inline Gaussian<V> gaussian_at(const ProjectParams& a, const Inputs& in, int place) {
   return {in.at3(kMean, place),
           {in.at(kQuat, place), in.at(kQuat + 1, place), in.at(kQuat + 2, place), in.at(kQuat + 3, place)},
           in.at3(kLogScale, place),
-          in.at(kLogit, place)};
+          in.at(kLogit, place),
+          a.filters ? in.at(kFilter, place) : V(0.0f)};
 }
 
 /// Numbers between one Gaussian's coefficients and the next's.

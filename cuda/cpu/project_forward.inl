@@ -34,7 +34,7 @@ int in_depth_range(const ProjectParams& a, const Camera& camera, const float* me
 /// Pass 2: the splats of one vector of candidates. Returns a bit for each visible lane.
 template <CameraModel MODEL>
 uint32_t project_lanes(const ProjectParams& a, const Camera& camera, const Inputs& in, int place, Outputs& out) {
-  const Splat<V> s = splat_of<MODEL>(camera, gaussian_at(in, place));
+  const Splat<V> s = splat_of<MODEL>(camera, gaussian_at(a, in, place), a.filters);
   const Projected<V> found = projected(s, a.eps2d, a.compensate, a.width, a.height);
   out.set(kMean2d, place, found.mean.x);
   out.set(kMean2d + 1, place, found.mean.y);

@@ -241,8 +241,9 @@ __global__ void __launch_bounds__(kProjectThreads) backward(ProjectParams a, Pro
     PoseGradient<float> pose = {};
     if (is_seen(a, in, i, c)) {
       const Gaussian<float> gaussian = gaussian_at(a, i, mean);
-      const Splat<float> s = splat_of<MODEL>(camera, gaussian);
-      const SplatGradient<float> g = splat_vjp<MODEL>(camera, s, cotangent_at(in, row), a.eps2d, a.compensate);
+      const Splat<float> s = splat_of<MODEL>(camera, gaussian, a.filters);
+      const SplatGradient<float> g =
+          splat_vjp<MODEL>(camera, s, cotangent_at(in, row), a.filters, a.eps2d, a.compensate);
       Vec3<float> v_offset = {};
       if constexpr (DEGREE >= 0) v_offset = offset_vjp<DEGREE>(camera, mean, v_unclamped(in, row), shared.sh[warp]);
       sum.mean = sum.mean + row_times(g.p, camera.R) + v_offset;

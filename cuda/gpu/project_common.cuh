@@ -27,7 +27,11 @@ __device__ __forceinline__ Vec3<float> vector_at(const float* vectors, int64_t i
 
 __device__ __forceinline__ Gaussian<float> gaussian_at(const ProjectParams& a, int64_t i, Vec3<float> mean) {
   const Floats<4> quat = load<4>(a.quats + 4 * i);
-  return {mean, {quat.at[0], quat.at[1], quat.at[2], quat.at[3]}, vector_at(a.log_scales, i), a.opacity_logits[i]};
+  return {mean,
+          {quat.at[0], quat.at[1], quat.at[2], quat.at[3]},
+          vector_at(a.log_scales, i),
+          a.opacity_logits[i],
+          a.filters ? a.filters[i] : 0.0f};
 }
 
 /// One 3-vector a thread, written by the warp as one stretch of memory.

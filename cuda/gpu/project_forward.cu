@@ -45,7 +45,8 @@ __global__ void __launch_bounds__(kProjectThreads) forward(ProjectParams a, Proj
     mean = vector_at(a.means, i);
     const float z = dot(camera.R.row2, mean) + camera.t.z;
     if (z > a.near_plane && z < a.far_plane) {
-      splat = projected(splat_of<MODEL>(camera, gaussian_at(a, i, mean)), a.eps2d, a.compensate, a.width, a.height);
+      const Splat<float> s = splat_of<MODEL>(camera, gaussian_at(a, i, mean), a.filters);
+      splat = projected(s, a.eps2d, a.compensate, a.width, a.height);
       visible = splat.visible;
     }
   }

@@ -13,6 +13,7 @@ namespace splat {
 /// The inputs, contiguous and alive as long as the parameters that point into them.
 struct ProjectInputs {
   Tensor means, quats, log_scales, opacity_logits, sh, viewmats, Ks;
+  std::optional<Tensor> filters;
   ProjectParams params;
 };
 
@@ -23,9 +24,9 @@ inline ScalarType sh_type(const Tensor& sh) {
 
 inline ProjectInputs checked_project_inputs(const Tensor& means, const Tensor& quats, const Tensor& log_scales,
                                             const Tensor& opacity_logits, const Tensor& sh, const Tensor& viewmats,
-                                            const Tensor& Ks, int64_t width, int64_t height, int64_t sh_degree,
-                                            int64_t camera_model, double near_plane, double far_plane, double eps2d,
-                                            bool compensate) {
+                                            const Tensor& Ks, const std::optional<Tensor>& filters, int64_t width,
+                                            int64_t height, int64_t sh_degree, int64_t camera_model,
+                                            double near_plane, double far_plane, double eps2d, bool compensate) {
   const int64_t n = means.dim() > 0 ? means.size(0) : 0, c = viewmats.dim() > 0 ? viewmats.size(0) : 0;
   ProjectInputs in{checked(means, "means", {n, 3}),
                    checked(quats, "quats", {n, 4}),
@@ -34,7 +35,9 @@ inline ProjectInputs checked_project_inputs(const Tensor& means, const Tensor& q
                    checked(sh, "sh", sh_type(sh), {n, -1, 3}),
                    checked(viewmats, "viewmats", {c, 4, 4}),
                    checked(Ks, "Ks", {c, 3, 3}),
+                   {},
                    {}};
+  if (filters) in.filters = checked(*filters, "filters", {n});
   const int64_t k = in.sh.size(1);
   STD_TORCH_CHECK(sh_degree >= -1 && sh_degree <= 4 && (sh_degree + 1) * (sh_degree + 1) <= k,
                   "sh_degree must be -1 (no colours) to 4 and sh must hold its coefficients; got degree ", sh_degree,
@@ -55,6 +58,7 @@ inline ProjectInputs checked_project_inputs(const Tensor& means, const Tensor& q
   p.half_sh = sh_type(in.sh) == ScalarType::BFloat16;
   p.viewmats = floats(in.viewmats);
   p.Ks = floats(in.Ks);
+  p.filters = in.filters ? floats(*in.filters) : nullptr;
   p.width = static_cast<float>(width);
   p.height = static_cast<float>(height);
   p.near_plane = static_cast<float>(near_plane);
@@ -71,11 +75,11 @@ using ProjectResult = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>
 /// The op, by RUN(params, outputs, like), where `like` is a tensor on the device.
 template <auto RUN>
 ProjectResult project(Tensor means, Tensor quats, Tensor log_scales, Tensor opacity_logits, Tensor sh, Tensor viewmats,
-                      Tensor Ks, int64_t width, int64_t height, int64_t sh_degree, int64_t camera_model,
-                      double near_plane, double far_plane, double eps2d, bool compensate) {
-  const ProjectInputs in = checked_project_inputs(means, quats, log_scales, opacity_logits, sh, viewmats, Ks, width,
-                                                  height, sh_degree, camera_model, near_plane, far_plane, eps2d,
-                                                  compensate);
+                      Tensor Ks, std::optional<Tensor> filters, int64_t width, int64_t height, int64_t sh_degree,
+                      int64_t camera_model, double near_plane, double far_plane, double eps2d, bool compensate) {
+  const ProjectInputs in = checked_project_inputs(means, quats, log_scales, opacity_logits, sh, viewmats, Ks, filters,
+                                                  width, height, sh_degree, camera_model, near_plane, far_plane,
+                                                  eps2d, compensate);
   const int64_t c = in.params.cameras, n = in.params.count;
   const Tensor means2d = empty(in.means, {c, n, 2}), depths = empty(in.means, {c, n});
   const Tensor conics = empty(in.means, {c, n, 3}), opacities = empty(in.means, {c, n});
@@ -110,13 +114,14 @@ struct CheckedCotangents {
 /// The op, by RUN(params, cotangents, gradients, v_viewmats, like); v_viewmats is null if it is not wanted.
 template <auto RUN>
 ProjectResult project_backward(Tensor means, Tensor quats, Tensor log_scales, Tensor opacity_logits, Tensor sh,
-                               Tensor viewmats, Tensor Ks, int64_t width, int64_t height, int64_t sh_degree,
-                               int64_t camera_model, double near_plane, double far_plane, double eps2d,
-                               bool compensate, Tensor extents, Tensor colours, Tensor v_means2d, Tensor v_depths,
-                               Tensor v_conics, Tensor v_opacities, Tensor v_colours, bool needs_viewmats) {
-  const ProjectInputs in = checked_project_inputs(means, quats, log_scales, opacity_logits, sh, viewmats, Ks, width,
-                                                  height, sh_degree, camera_model, near_plane, far_plane, eps2d,
-                                                  compensate);
+                               Tensor viewmats, Tensor Ks, std::optional<Tensor> filters, int64_t width,
+                               int64_t height, int64_t sh_degree, int64_t camera_model, double near_plane,
+                               double far_plane, double eps2d, bool compensate, Tensor extents, Tensor colours,
+                               Tensor v_means2d, Tensor v_depths, Tensor v_conics, Tensor v_opacities,
+                               Tensor v_colours, bool needs_viewmats) {
+  const ProjectInputs in = checked_project_inputs(means, quats, log_scales, opacity_logits, sh, viewmats, Ks, filters,
+                                                  width, height, sh_degree, camera_model, near_plane, far_plane,
+                                                  eps2d, compensate);
   const int64_t c = in.params.cameras, n = in.params.count;
   const CheckedCotangents cotangents(in.params, extents, colours, v_means2d, v_depths, v_conics, v_opacities,
                                      v_colours);
@@ -144,16 +149,16 @@ inline GaussianRows rows_in_place(const std::vector<Tensor>& tensors, const char
 /// The op, by RUN(params, cotangents, adam, like).
 template <auto RUN>
 void project_adam(std::vector<Tensor> gaussians, std::vector<Tensor> exp_avgs, std::vector<Tensor> exp_avg_sqs,
-                  Tensor last_steps, Tensor viewmats, Tensor Ks, int64_t width, int64_t height, int64_t sh_degree,
-                  int64_t camera_model, double near_plane, double far_plane, double eps2d, bool compensate,
-                  Tensor extents, Tensor colours, Tensor v_means2d, Tensor v_depths, Tensor v_conics,
-                  Tensor v_opacities, Tensor v_colours, std::vector<double> rates, int64_t step_number, double beta1,
+                  Tensor last_steps, Tensor viewmats, Tensor Ks, std::optional<Tensor> filters, int64_t width,
+                  int64_t height, int64_t sh_degree, int64_t camera_model, double near_plane, double far_plane,
+                  double eps2d, bool compensate, Tensor extents, Tensor colours, Tensor v_means2d, Tensor v_depths,
+                  Tensor v_conics, Tensor v_opacities, Tensor v_colours, std::vector<double> rates, int64_t step_number, double beta1,
                   double beta2, double eps) {
   STD_TORCH_CHECK(gaussians.size() == 5, "gaussians must be 5 tensors, got ", gaussians.size());
   STD_TORCH_CHECK(rates.size() == 6, "rates must be 6, got ", rates.size());
   const ProjectInputs in = checked_project_inputs(gaussians[0], gaussians[1], gaussians[2], gaussians[3], gaussians[4],
-                                                  viewmats, Ks, width, height, sh_degree, camera_model, near_plane,
-                                                  far_plane, eps2d, compensate);
+                                                  viewmats, Ks, filters, width, height, sh_degree, camera_model,
+                                                  near_plane, far_plane, eps2d, compensate);
   STD_TORCH_CHECK(in.params.sh_coefficients <= kMaxShCoefficients, "sh must hold at most ", kMaxShCoefficients,
                   " coefficients, got ", in.params.sh_coefficients);
   const CheckedCotangents cotangents(in.params, extents, colours, v_means2d, v_depths, v_conics, v_opacities,

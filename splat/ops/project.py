@@ -52,6 +52,7 @@ def project(
     far: float,
     eps2d: float,
     compensate: bool,
+    filters: Tensor | None = None,
 ) -> Projection:
     """Projects Gaussians to each image (EWA splatting) and evaluates their colours towards each camera.
 
@@ -72,16 +73,20 @@ def project(
         near, far: range of depths, world units; near > 0.
         eps2d: variance added to the 2D covariances, px^2.
         compensate: lower the opacity by sqrt(det without eps2d / det with it), so that a splat keeps its energy.
+        filters: [N] standard deviations of smoothing filters, world units: each Gaussian is convolved with an isotropic
+            one of that size, and keeps its mass. None for none.
 
     Returns:
-        Projection, differentiable in means, quats, log_scales, opacity_logits, sh and viewmats; not in Ks.
+        Projection, differentiable in means, quats, log_scales, opacity_logits, sh and viewmats; not in Ks and
+            filters.
 
     Raises:
         ValueError, TypeError: a shape, dtype or device disagrees; near <= 0; eps2d < 0.
 
     Source:
         Zwicker et al., "EWA Splatting", 2002; Kerbl et al., "3D Gaussian Splatting", 2023, section 4. Differs: extents
-        depend on opacity and are those of the ellipse, not of its circumscribed circle.
+        depend on opacity and are those of the ellipse, not of its circumscribed circle. Filters: Yu et al.,
+        "Mip-Splatting", 2024, section 4.1.
     """
     checks.gaussians(means, quats, log_scales, opacity_logits, sh)
     checks.cameras(viewmats, Ks, width, height)
@@ -89,9 +94,12 @@ def project(
     checks.same_device("means", means, viewmats=viewmats)
     native.check_device("means", means)
     checks.positive(near=near)
+    if filters is not None:
+        checks.shape("filters", filters, (means.shape[0],))
+        checks.same_kind("means", means, filters=filters)
     outputs = torch.ops.splat.project.default(
-        means, quats, log_scales, opacity_logits, sh, viewmats, Ks, width, height, sh_degree, camera_model, near, far,
-        eps2d, compensate,
+        means, quats, log_scales, opacity_logits, sh, viewmats, Ks, filters, width, height, sh_degree, camera_model,
+        near, far, eps2d, compensate,
     )  # fmt: skip
     projection = Projection(*outputs)
     native.validate("project", **projection._asdict())
@@ -101,7 +109,7 @@ def project(
 @torch.library.register_fake("splat::project")
 def _fake(
     means: Tensor, quats: Tensor, log_scales: Tensor, opacity_logits: Tensor, sh: Tensor, viewmats: Tensor, Ks: Tensor,
-    width: int, height: int, sh_degree: int, *settings: float,
+    filters: Tensor | None, width: int, height: int, sh_degree: int, *settings: float,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     pairs = (viewmats.shape[0], means.shape[0])
     sizes = [(2,), (), (3,), (), (2,), (0 if sh_degree < 0 else 3,)]
@@ -119,8 +127,8 @@ def _backward_fake(
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *_, extents, colours = output
-    ctx.save_for_backward(*inputs[:7], extents, colours)
-    ctx.settings = inputs[7:]
+    ctx.save_for_backward(*inputs[:8], extents, colours)
+    ctx.settings = inputs[8:]
 
 
 def _backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
@@ -133,8 +141,8 @@ def _backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
     names = ("v_means", "v_quats", "v_log_scales", "v_opacity_logits", "v_sh", "v_viewmats")
     native.validate("project_backward", **dict(zip(names, gradients, strict=True)))
     v_viewmats = gradients[5] if needs_viewmats else None
-    # Ks, width, height, sh_degree, camera_model, near, far, eps2d and compensate have no gradient.
-    return *gradients[:5], v_viewmats, *(None,) * 9
+    # Ks, filters, width, height, sh_degree, camera_model, near, far, eps2d and compensate have no gradient.
+    return *gradients[:5], v_viewmats, *(None,) * 10
 
 
 torch.library.register_autograd("splat::project", _backward, setup_context=_setup_context)

@@ -40,6 +40,7 @@ def project_adam(
     far: float,
     eps2d: float,
     compensate: bool,
+    filters: Tensor | None = None,
     rates: Sequence[float],
     step: int,
     beta1: float = 0.9,
@@ -59,7 +60,7 @@ def project_adam(
             rounded to the nearest, small steps would never move them.
         exp_avgs, exp_avg_sqs: the moments of each, of its shape and dtype, zero at first; contiguous.
         last_steps: [N] int32 number of the step that last moved a Gaussian's coefficients, 0 at first; contiguous.
-        viewmats ... compensate: as given to `project`.
+        viewmats ... filters: as given to `project`.
         projection: what it returned.
         cotangents: gradients of the loss in that, of the same shapes; extents are not looked at.
         rates: learning rates, one each of `RATES`.
@@ -90,11 +91,15 @@ def project_adam(
     checks.shape("last_steps", last_steps, (len(means),))
     checks.same_device("means", means, last_steps=last_steps, viewmats=viewmats, Ks=Ks, extents=projection.extents)
     native.check_device("means", means)
+    if filters is not None:
+        checks.shape("filters", filters, (len(means),))
+        checks.same_kind("means", means, filters=filters)
     with torch.no_grad():
         torch.ops.splat.project_adam.default(
-            gaussians, exp_avgs, exp_avg_sqs, last_steps, viewmats, Ks, width, height, sh_degree, camera_model, near,
-            far, eps2d, compensate, projection.extents, projection.colours, cotangents.means2d, cotangents.depths,
-            cotangents.conics, cotangents.opacities, cotangents.colours, rates, step, beta1, beta2, eps,
+            gaussians, exp_avgs, exp_avg_sqs, last_steps, viewmats, Ks, filters, width, height, sh_degree,
+            camera_model, near, far, eps2d, compensate, projection.extents, projection.colours, cotangents.means2d,
+            cotangents.depths, cotangents.conics, cotangents.opacities, cotangents.colours, rates, step, beta1, beta2,
+            eps,
         )  # fmt: skip
     # The kernel writes to memory that autograd does not watch.
     torch.autograd.graph.increment_version([*gaussians, *exp_avgs, *exp_avg_sqs, last_steps])

@@ -33,6 +33,7 @@ def project(
     far: float,
     eps2d: float,
     compensate: bool,
+    filters: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The fields of `splat.ops.project.Projection`, in order; see `splat.ops.project.project` for the arguments."""
 
@@ -42,13 +43,17 @@ def project(
         point = (R @ mean[..., None])[..., 0] + t
         mean2d, jacobian = camera_function(CAMERA_MODELS[camera_model])(point, K, width, height)
         # Sigma_2 = T T^T + eps I. The 2x2 minors of T give its determinant without cancellation (Cauchy-Binet).
-        T = jacobian @ R @ rotation_matrices(quats[gaussian]) * log_scales[gaussian].exp()[..., None, :]
+        scales, opacity = log_scales[gaussian].exp(), opacity_logits[gaussian].sigmoid()
+        if filters is not None:
+            own = scales.square()
+            whole = own + filters[gaussian, None].square()
+            scales, opacity = whole.sqrt(), opacity * (own / whole).prod(-1).sqrt()
+        T = jacobian @ R @ rotation_matrices(quats[gaussian]) * scales[..., None, :]
         squares = (T[:, :, None] * T[:, None, :]).sum(-1)
         det0 = torch.linalg.cross(T[:, 0], T[:, 1]).square().sum(-1)
         det = det0 + eps2d * (squares[:, 0, 0] + squares[:, 1, 1]) + eps2d**2
         a, b, c = squares[:, 0, 0] + eps2d, squares[:, 0, 1], squares[:, 1, 1] + eps2d
         conic = torch.stack([c / det, -b / det, a / det], dim=-1)
-        opacity = opacity_logits[gaussian].sigmoid()
         if compensate:
             opacity = opacity * (det0 / det).clamp(min=constants.COMPENSATION_MIN**2).sqrt()
         reach = 2 * (opacity.detach() / constants.ALPHA_MIN).log()

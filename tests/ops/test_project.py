@@ -209,11 +209,80 @@ def test_reference_gradients_are_its_differences(model, compensate: bool) -> Non
     assert torch.autograd.gradcheck(differentiable, world.leaves(torch.float64), fast_mode=True)
 
 
+# Smoothing filters.
+
+
+def filters_for(world: World) -> Tensor:
+    """Some far below the Gaussians' own scales, some above."""
+    return 0.08 * randn(len(world.means), generator=torch.Generator().manual_seed(5)).exp()
+
+
+@pytest.mark.parametrize("model", CAMERA_MODELS)
+@pytest.mark.parametrize("compensate", [False, True])
+def test_kernel_is_the_reference_with_smoothing_filters(model, compensate: bool) -> None:
+    world = random_world(300, model=model, seed=3)
+    settings, filters = world.settings(compensate=compensate), filters_for(world)
+    ours = values(world, **settings, filters=filters)
+    truth = reference(*world.arguments(world.leaves(torch.float64)), **settings, filters=filters.double())
+    assert (ours.extents[..., 0] > 0).sum() > 100
+    assert_same_values(ours, truth)
+    assert_same_gradients(
+        gradients(project, world, torch.float32, **settings, filters=filters),
+        gradients(reference, world, torch.float64, **settings, filters=filters.double()),
+    )
+
+
+@pytest.mark.backends("cpu")
+def test_reference_gradients_with_smoothing_filters_are_its_differences() -> None:
+    world = four_gaussians("pinhole")
+    filters = filters_for(world).double()
+
+    def differentiable(*leaves: Tensor) -> tuple[Tensor, ...]:
+        found = reference(*world.arguments(list(leaves)), **world.settings(sh_degree=4), filters=filters)
+        assert (found.extents > 0).all()
+        return tuple(value for name, value in found._asdict().items() if name != "extents")
+
+    assert torch.autograd.gradcheck(differentiable, world.leaves(torch.float64), fast_mode=True)
+
+
+def test_a_smoothed_gaussian_has_the_filters_variance_more_and_the_same_mass() -> None:
+    world = random_world(200)
+    filters = filters_for(world)
+    variances = (2 * world.log_scales.double()).exp()
+    smoothed = variances + filters.double().square()[:, None]
+    opacities = world.opacity_logits.double().sigmoid() * (variances / smoothed).prod(1).sqrt()
+    other = dataclasses.replace(
+        world, log_scales=(0.5 * smoothed.log()).float(), opacity_logits=opacities.logit().float()
+    )
+    ours, truth = values(world, **world.settings(), filters=filters), values(other, **world.settings())
+    # The mass of a Gaussian is its opacity times the root of its covariance's determinant.
+    torch.testing.assert_close(
+        opacities * smoothed.prod(1).sqrt(), world.opacity_logits.double().sigmoid() * variances.prod(1).sqrt()
+    )
+    for name, expected in truth._asdict().items():
+        error = (getattr(ours, name) - expected).abs()
+        assert error.max() <= 3e-5 * expected.abs().max(), name
+
+
+def test_filters_of_no_size_change_next_to_nothing() -> None:
+    world = random_world(100)
+    none = values(world, **world.settings())
+    for name, value in values(world, **world.settings(), filters=torch.zeros(100))._asdict().items():
+        torch.testing.assert_close(value, getattr(none, name), rtol=1e-5, atol=1e-5)
+
+
+def test_a_filter_for_each_gaussian_is_asked_for() -> None:
+    world = random_world(10)
+    with pytest.raises(ValueError, match="filters"):
+        values(world, **world.settings(), filters=torch.zeros(9))
+
+
 # The operator's registration.
 
 
 def op_arguments(world: World, leaves: list[Tensor], **settings) -> tuple:
-    return *world.arguments(leaves), *world.settings(**settings).values()
+    *tensors, width, height = world.arguments(leaves)
+    return *tensors, None, width, height, *world.settings(**settings).values()
 
 
 @pytest.mark.parametrize("count", [0, 5])

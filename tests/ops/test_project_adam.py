@@ -184,6 +184,16 @@ def test_coefficients_of_what_no_camera_sees_keep_every_bit() -> None:
         assert not torch.equal(old[4][~hidden], new[4][~hidden])
 
 
+def test_a_step_of_smoothed_gaussians_moves_what_is_behind_the_filter() -> None:
+    world = random_world(150)
+    filters = 0.1 * rand(150, generator=torch.Generator().manual_seed(1))
+    settings = {**world.settings(), "filters": filters}
+    state = training(world, last_step=4)
+    truth, before = expected(world, state, 5, **settings), state.copy()
+    step(world, state, 5, **settings)
+    assert_same(state, truth, before)
+
+
 # opcheck, laws, edges
 
 
@@ -195,7 +205,7 @@ def test_opcheck() -> None:
     seen = (projection.extents, projection.colours, *(x for i, x in enumerate(cotangents) if i != 4))
     torch.library.opcheck(
         torch.ops.splat.project_adam.default,
-        (*tensors, world.width, world.height, *settings.values(), *seen, RATES, 1, 0.9, 0.999, 1e-15),
+        (*tensors, None, world.width, world.height, *settings.values(), *seen, RATES, 1, 0.9, 0.999, 1e-15),
     )
 
 

@@ -3,7 +3,10 @@
 // With M = R(q) diag(s) and the camera's Jacobian J, T = J R_v M and the 2D covariance is S = T T^T + eps I. Backward,
 // with G = dL/dS: dL/dT = 2 G T; U = dL/dT M^T gives dL/dJ = U R_v^T and dL/dR_v = J^T U; dL/dM = (J R_v)^T dL/dT;
 // log-scales multiply T's columns, so theirs is <T_k, dL/dT_k>.
-// Source: Kerbl et al., "3D Gaussian Splatting", 2023, section 4 and appendix A.
+// A smoothing filter of standard deviation f makes scales sqrt(s_k^2 + f^2), and lowers the opacity by the root of the
+// ratio of the determinants, so that the Gaussian keeps its mass.
+// Source: Kerbl et al., "3D Gaussian Splatting", 2023, section 4 and appendix A; Yu et al., "Mip-Splatting", 2024,
+// section 4.1.
 #pragma once
 
 #include "splat/exp.h"
@@ -22,6 +25,7 @@ struct Gaussian {
   Quat<T> quat;
   Vec3<T> log_scale;
   T logit;
+  T filter;  // f, world units; looked at only where there are filters
 };
 
 /// A Gaussian in front of a camera.
@@ -31,17 +35,19 @@ struct Splat {
   Vec3<T> p;            // mean in camera space
   Quat<T> unit;         // q / |q|
   T inverse_length;     // 1 / |q|
-  Vec3<T> scale;        // s
+  Vec3<T> scale;        // s, filtered
+  T filter_variance;    // f^2
   Mat3<T> M;
   ImagePoint<T> image;  // pixel and J
   Mat2x3<T> JR;         // J R_v
   Mat2x3<T> axes;       // T: the columns are the axes on the image, px
-  T opacity;            // before compensation
+  T opacity;            // filtered, before compensation
+  T transparency;       // 1 - sigmoid(logit)
   Mask is_valid;        // no NaN, and a quaternion with a direction
 };
 
 template <CameraModel MODEL, class T>
-SPLAT_HD Splat<T> splat_of(const Camera& camera, const Gaussian<T>& gaussian) {
+SPLAT_HD Splat<T> splat_of(const Camera& camera, const Gaussian<T>& gaussian, bool has_filter) {
   Splat<T> s;
   const Mat3<T> R = broadcast<T>(camera.R);
   s.p = multiply(R, gaussian.mean) + broadcast<T>(camera.t);
@@ -52,12 +58,20 @@ SPLAT_HD Splat<T> splat_of(const Camera& camera, const Gaussian<T>& gaussian) {
   s.unit = scaled(s.inverse_length, gaussian.quat);
   const Vec3<T> log_scale = gaussian.log_scale;
   s.scale = {exp(log_scale.x), exp(log_scale.y), exp(log_scale.z)};
+  s.opacity = T(1.0f) / (T(1.0f) + exp(-gaussian.logit));
+  s.transparency = T(1.0f) - s.opacity;
+  if (has_filter) {
+    s.filter_variance = gaussian.filter * gaussian.filter;
+    const Vec3<T> own = s.scale * s.scale, f2 = {s.filter_variance, s.filter_variance, s.filter_variance};
+    const Vec3<T> whole = own + f2;
+    s.scale = {sqrt(whole.x), sqrt(whole.y), sqrt(whole.z)};
+    s.opacity = s.opacity * sqrt((own.x / whole.x) * (own.y / whole.y) * (own.z / whole.z));
+  }
   const Mat3<T> rotated = rotation(s.unit);
   s.M = {rotated.row0 * s.scale, rotated.row1 * s.scale, rotated.row2 * s.scale};
   s.JR = multiply(s.image.jacobian, R);
   s.axes = multiply(s.JR, s.M);
 
-  s.opacity = T(1.0f) / (T(1.0f) + exp(-gaussian.logit));
   // exp maps NaN to a number, so here is the last place to see it; elsewhere it reaches the outputs.
   const T parameters = log_scale.x + log_scale.y + log_scale.z;
   s.is_valid = (squared_length > T(kQuatNormMin)) & (squared_length <= T(kLargest)) & (parameters == parameters) &
@@ -116,8 +130,8 @@ struct SplatGradient {
 /// The gradients of a Gaussian but for its colour's share.
 template <CameraModel MODEL, class T>
 SPLAT_HD SplatGradient<T> splat_vjp(const Camera& camera, const Splat<T>& s, const ProjectedCotangent<T>& v,
-                                    float eps2d, bool compensate) {
-  const T eps(eps2d), half(0.5f), one(1.0f);
+                                    bool has_filter, float eps2d, bool compensate) {
+  const T eps(eps2d), half(0.5f);
   const Covariance2d<T> cov = covariance2d(s.axes, eps);
   const Sym2<T> Q = conic(cov);
   Sym2<T> G = conic_vjp(Q, {v.conic.x, half * v.conic.y, v.conic.z});
@@ -138,7 +152,16 @@ SPLAT_HD SplatGradient<T> splat_vjp(const Camera& camera, const Splat<T>& s, con
   const Quat<T> v_unit = rotation_vjp(s.unit, {v_M.row0 * s.scale, v_M.row1 * s.scale, v_M.row2 * s.scale});
   g.quat = normalized_vjp(s.unit, s.inverse_length, v_unit);
   g.log_scale = s.axes.row0 * v_T.row0 + s.axes.row1 * v_T.row1;
-  g.logit = v_opacity * s.opacity * (one - s.opacity);
+  const T v_log_opacity = v_opacity * s.opacity;
+  g.logit = v_log_opacity * s.transparency;
+  if (has_filter) {
+    const auto filtered = [&](T v_log_scale, T scale) {
+      const T share = s.filter_variance / (scale * scale);  // the filter's, of the variance
+      return fma(share, v_log_opacity - v_log_scale, v_log_scale);
+    };
+    g.log_scale = {filtered(g.log_scale.x, s.scale.x), filtered(g.log_scale.y, s.scale.y),
+                   filtered(g.log_scale.z, s.scale.z)};
+  }
   g.R = transposed_multiply(s.image.jacobian, U);
   return g;
 }

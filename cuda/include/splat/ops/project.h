@@ -20,6 +20,7 @@ struct ProjectParams {
   const float* log_scales = nullptr;                    // [N, 3]
   const float* opacity_logits = nullptr;                // [N]
   const void* sh = nullptr;                             // [N, K, 3] floats, or bfloat16
+  const float* filters = nullptr;                       // [N] smoothing filters, or null
   const float* viewmats = nullptr;                      // [C, 4, 4]
   const float* Ks = nullptr;                            // [C, 3, 3]
   float width = 0, height = 0, near_plane = 0, far_plane = 0, eps2d = 0;
