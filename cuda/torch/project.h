@@ -152,8 +152,8 @@ void project_adam(std::vector<Tensor> gaussians, std::vector<Tensor> exp_avgs, s
                   Tensor last_steps, Tensor viewmats, Tensor Ks, std::optional<Tensor> filters, int64_t width,
                   int64_t height, int64_t sh_degree, int64_t camera_model, double near_plane, double far_plane,
                   double eps2d, bool compensate, Tensor extents, Tensor colours, Tensor v_means2d, Tensor v_depths,
-                  Tensor v_conics, Tensor v_opacities, Tensor v_colours, std::vector<double> rates, int64_t step_number, double beta1,
-                  double beta2, double eps) {
+                  Tensor v_conics, Tensor v_opacities, Tensor v_colours, std::vector<double> rates,
+                  int64_t step_number, double beta1, double beta2, double eps) {
   STD_TORCH_CHECK(gaussians.size() == 5, "gaussians must be 5 tensors, got ", gaussians.size());
   STD_TORCH_CHECK(rates.size() == 6, "rates must be 6, got ", rates.size());
   const ProjectInputs in = checked_project_inputs(gaussians[0], gaussians[1], gaussians[2], gaussians[3], gaussians[4],

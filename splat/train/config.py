@@ -142,7 +142,8 @@ class TrainConfig:
     gradients that do not cancel out (AbsGS); mcmc, relocation and noise, which fills max_gaussians; budgeted, a fixed
     curve up to max_gaussians and scores from several views; revising, by the error in the images."""
     antialias: Literal["classic", "antialiased", "mip"] = "classic"
-    """Screen-space filter: classic (0.3 px^2), antialiased (the same, energy kept) or mip (0.1 px^2, energy kept)."""
+    """Filter against aliasing: classic (0.3 px^2 on the image), antialiased (the same, energy kept) or mip (0.1 px^2,
+    energy kept, and no Gaussian thinner in the world than the photos resolve: Mip-Splatting)."""
     sh_degree: int = 3
     """Highest spherical-harmonic degree of the colours, 0 to 4."""
     sh_bits: Literal[32, 16] = 32

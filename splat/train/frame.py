@@ -24,14 +24,24 @@ class Frame:
         gaussians: the scene; no gradient reaches it.
         cameras: C views of one size.
         sh_degree, antialias: as for `render`.
+        filters: [N] smoothing filters, as for `project`.
     """
 
-    def __init__(self, gaussians: Gaussians, cameras: Cameras, *, sh_degree: int | None, antialias: str) -> None:
+    def __init__(
+        self,
+        gaussians: Gaussians,
+        cameras: Cameras,
+        *,
+        sh_degree: int | None,
+        antialias: str,
+        filters: Tensor | None = None,
+    ) -> None:
         self.cameras = cameras
+        self.filters = filters
         self.settings = projection_settings(gaussians, cameras, sh_degree=sh_degree, antialias=antialias)
         with torch.no_grad():
             self.projection = project(
-                **gaussians.parameters(), viewmats=cameras.viewmats, Ks=cameras.Ks, **self.settings
+                **gaussians.parameters(), viewmats=cameras.viewmats, Ks=cameras.Ks, filters=filters, **self.settings
             )
         for name in BLENDED:
             getattr(self.projection, name).requires_grad_()

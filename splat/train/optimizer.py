@@ -48,6 +48,7 @@ class Adam:
             frame.cameras.viewmats,
             frame.cameras.Ks,
             **frame.settings,
+            filters=frame.filters,
             projection=frame.projection,
             cotangents=frame.cotangents(),
             rates=[rates[name] for name in RATES],

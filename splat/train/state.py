@@ -22,6 +22,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
     """
     trainer.losses.read()
     trainer.instance_bound.read()
+    filters = None if trainer.smoothing is None else trainer.smoothing.found
     return {
         "step": trainer.step,
         "seconds": trainer.seconds,
@@ -34,6 +35,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         "pending_views": list(trainer.order.pending),
         "max_gaussians": trainer.strategy.max_gaussians,
         "most_instances": trainer.instance_bound.most,
+        "filters": _on_cpu({} if filters is None else {"filters": filters}),
     }
 
 
@@ -64,6 +66,9 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     # Older checkpoints have neither this nor the cap, which is lowered where a GPU's memory did not suffice.
     trainer.instance_bound.forget()
     trainer.instance_bound.most = state.get("most_instances", 0)
+    if trainer.smoothing is not None:
+        filters = state.get("filters", {}).get("filters")
+        trainer.smoothing.found = None if filters is None else filters.to(trainer.device)
     cap = state.get("max_gaussians", trainer.config.max_gaussians)
     trainer.strategy.max_gaussians = min(trainer.strategy.max_gaussians, cap)
 

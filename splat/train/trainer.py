@@ -33,6 +33,7 @@ from splat.train.memory import OutOfMemory, most_opaque, plan_memory
 from splat.train.optimizer import Adam
 from splat.train.representation import Plain, Representation
 from splat.train.schedule import Schedule, ViewOrder
+from splat.train.smoothing import Smoothing
 from splat.train.state import restore, state_of
 from splat.train.views import TrainingViews, on_device
 
@@ -46,6 +47,8 @@ PREFETCH = 3
 BLACK = (0.0, 0.0, 0.0)
 #: Steps between two sortings of the Gaussians in space, by which a step at a million takes a quarter less time.
 REORDER_EVERY = 1000
+#: Steps between two computations of the smoothing filters, as in Mip-Splatting's release.
+REFILTER_EVERY = 100
 #: When the GPU's memory is used up, this share of the Gaussians stays, and a step is tried so many times in all.
 KEPT_SHARE, ATTEMPTS = 0.9, 3
 
@@ -88,6 +91,7 @@ class Trainer:
         self.optimizer = Adam(self.representation.parameters)
         self.strategy = make_strategy(capped, scene.extent, len(initial), self.device)
         self.losses = Losses()
+        self.smoothing = self._smoothing()
         self.instance_bound = InstanceBound(is_used=self.device.type == "cuda")
         self._is_out_of_memory = OutOfMemory(self.device)
         self._resumed = threading.Event()
@@ -98,9 +102,9 @@ class Trainer:
     # What listeners and other threads may ask.
 
     def gaussians(self) -> Gaussians:
-        """The scene as it is now, detached, in the normalised world. It shares memory with training: use it under
-        `lock` or in a `between_steps` callback, or copy it there."""
-        return self.representation.gaussians().detach()
+        """The scene as it is rendered now, detached, in the normalised world. It shares memory with training: use it
+        under `lock` or in a `between_steps` callback, or copy it there."""
+        return self._raw() if self.smoothing is None else self.smoothing.smoothed(self._raw())
 
     @property
     def count(self) -> int:
@@ -138,6 +142,15 @@ class Trainer:
         psnr, ssim = (sum(getattr(view, name) for view in views) / len(views) for name in ("psnr", "ssim"))
         return EvalReport(self.step, psnr, ssim, views, self.count, self.seconds)
 
+    def _raw(self) -> Gaussians:
+        """The scene as it is optimised, behind its smoothing filters."""
+        return self.representation.gaussians().detach()
+
+    def _smoothing(self) -> Smoothing | None:
+        if self.config.antialias != "mip":
+            return None
+        return Smoothing([self.scene.views[view].camera for view in self.scene.train], self.device)
+
     # The run.
 
     def run(self) -> str:
@@ -163,6 +176,7 @@ class Trainer:
                         self._within_memory(self._nudge)
                         self._within_memory(self._adapt)
                         self._within_memory(self._reorder)
+                        self._refilter()
                     self.seconds += time.perf_counter() - started
                     self._tell("on_step", dataclasses.replace(report, gaussians=self.count, seconds=self.seconds))
                     if self._evaluates():
@@ -217,7 +231,7 @@ class Trainer:
 
     def _make_room(self) -> None:
         """Removes the least opaque Gaussians and lowers the cap to the number of the others."""
-        count, logits = self.count, self.gaussians().opacity_logits
+        count, logits = self.count, self._raw().opacity_logits
         cap = max(1, int(KEPT_SHARE * count))
         self._apply(Edit(keep=most_opaque(logits, cap)))
         self.strategy.max_gaussians = cap
@@ -262,7 +276,9 @@ class Trainer:
         target = self.views.target(view, self._factor(view))
         background = self._background()
         image, sh_degree = target.over(background), self.schedule.sh_degree(self.step)
-        frame = Frame(self.gaussians(), target.camera, sh_degree=sh_degree, antialias=self.config.antialias)
+        gaussians = self._raw()
+        filters = None if self.smoothing is None else self.smoothing.filters(gaussians.means)
+        frame = Frame(gaussians, target.camera, sh_degree=sh_degree, antialias=self.config.antialias, filters=filters)
         rendering = frame.render(background=background, absgrad=absgrad, bound=bound)
         return Look(frame, rendering, image, target.mask)
 
@@ -279,21 +295,29 @@ class Trainer:
 
     def _nudge(self) -> None:
         rate = self.schedule.rates(self.step - 1)["means"]
-        nudge = self.strategy.nudge(self.gaussians(), self.step, rate, self.generator)
+        nudge = self.strategy.nudge(self._raw(), self.step, rate, self.generator)
         if nudge is not None:
             first, second, *_ = self.optimizer.state
             apply_nudge(nudge, self.representation.parameters, (first, second))
 
     def _adapt(self) -> None:
-        edit = self.strategy.adapt(self.gaussians(), self.step, self.generator, self._looks)
+        edit = self.strategy.adapt(self._raw(), self.step, self.generator, self._looks)
         if edit is not None:
             self._apply(edit)
 
     def _reorder(self) -> None:
         if self.step % REORDER_EVERY == 0:
-            self._apply(Edit(keep=morton_order(self.gaussians().means)))
+            self._apply(Edit(keep=morton_order(self._raw().means)))
+
+    def _refilter(self) -> None:
+        """Gaussians move, and their filters follow at times."""
+        if self.smoothing is not None and self.step % REFILTER_EVERY == 0:
+            self.smoothing.forget()
 
     def _apply(self, edit: Edit) -> None:
+        if self.smoothing is not None:
+            edit = self.smoothing.lift(edit, self._raw())
+            self.smoothing.forget()
         apply_edit(edit, self.representation.parameters, self.optimizer.state, self.strategy.statistics)
         if self.count == 0:
             raise SplatError(
