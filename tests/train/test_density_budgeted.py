@@ -17,9 +17,12 @@ from density_scenes import (
     train_on,
 )
 
+from splat.datasets.scene import Scene
+from splat.train.config import InitConfig, ResolutionConfig, TrainConfig
 from splat.train.density.budgeted import Budgeted
 from splat.train.density.children import halves
 from splat.train.density.choice import draw_distinct
+from splat.train.trainer import Trainer
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -84,6 +87,18 @@ def test_gathered_maps_are_sums_by_blending_weight() -> None:
     assert (errors <= weights).all() and (errors > 0).all()
     alone = look_at_photo(scene.select(torch.tensor([1])), photo)
     assert alone.gather(ones)[0].item() == pytest.approx(alone.rendering.alpha.sum().item(), rel=1e-4)
+
+
+def test_a_trainers_looks_are_its_training_views_none_twice(scene: Scene) -> None:
+    small = ResolutionConfig(coarsest=2, least_side=16)
+    config = TrainConfig(30, max_gaussians=200, init=InitConfig(few_points=10), resolution=small)
+    trainer = Trainer(scene, config)
+    every, some = list(trainer._looks(100)), list(trainer._looks(3))
+    assert len(every) == len(scene.train) and len(some) == 3
+    assert len({look.image.numpy().tobytes() for look in every}) == len(every)
+    # At the size that the step trains on, so that what is scored is what is learnt from.
+    assert all(look.image.shape == look.rendering.rgb.shape for look in every)
+    assert every[0].image.shape[2] < scene.views[0].camera.width
 
 
 def test_masked_pixels_count_for_nothing() -> None:
