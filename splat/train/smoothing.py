@@ -68,17 +68,16 @@ class Smoothing:
         return dataclasses.replace(gaussians, log_scales=log_scales, opacity_logits=logits)
 
     def lift(self, edit: Edit, gaussians: Gaussians) -> Edit:
-        """An edit whose reset lowers opacities as they are rendered. Lowered behind the filter, those of thin Gaussians
-        would vanish in it, and never come back."""
-        if edit.reset is None or "opacity_logits" not in edit.reset.values:
+        """An edit whose reset of all opacities lowers them as they are rendered. Lowered behind the filter, thin Gaussians
+        would vanish, and never come back. What is reset where Gaussians were cloned stays as it is."""
+        reset = edit.reset
+        if reset is None or set(reset.values) != {"opacity_logits"} or len(reset.rows) < len(gaussians):
             return edit
-        rows, values = edit.reset.rows, dict(edit.reset.values)
-        before = gaussians.select(rows)
-        smoothed = self.smoothed(gaussians).select(rows)
+        before, smoothed = gaussians.select(reset.rows), self.smoothed(gaussians).select(reset.rows)
         kept = (before.log_scales - smoothed.log_scales).sum(dim=1).exp()
-        lifted = (values["opacity_logits"].sigmoid() / kept).logit()  # beyond 1: NaN
-        values["opacity_logits"] = torch.where(lifted < before.opacity_logits, lifted, before.opacity_logits)
-        return dataclasses.replace(edit, reset=Reset(rows, values))
+        lifted = (reset.values["opacity_logits"].sigmoid() / kept).logit()  # beyond 1: NaN
+        logits = torch.where(lifted < before.opacity_logits, lifted, before.opacity_logits)
+        return dataclasses.replace(edit, reset=Reset(reset.rows, {"opacity_logits": logits}))
 
 
 def _sampling_interval(camera: Cameras, means: Tensor) -> Tensor:

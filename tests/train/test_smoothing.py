@@ -96,6 +96,12 @@ def test_a_reset_makes_nothing_more_opaque() -> None:
     assert torch.equal(edit.reset.values["opacity_logits"], gaussians.opacity_logits)
 
 
+def test_what_is_reset_of_some_stays() -> None:
+    gaussians = gaussians_at(torch.tensor([[0.0, 0.0, 3.0], [0.1, 0.0, 3.0]]))
+    edit = Edit(reset=Reset(torch.tensor([1]), {"opacity_logits": torch.tensor([-2.0])}))
+    assert Smoothing([camera_at(0, 0)], CPU).lift(edit, gaussians) is edit
+
+
 def test_a_run_with_mip_learns_and_hands_out_the_scene_as_it_renders_it(scene: Scene) -> None:
     config = TrainConfig(iterations=150, antialias="mip", max_gaussians=1000, init=InitConfig(few_points=10))
     trainer = Trainer(scene, config)
