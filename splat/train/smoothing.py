@@ -68,8 +68,8 @@ class Smoothing:
         return dataclasses.replace(gaussians, log_scales=log_scales, opacity_logits=logits)
 
     def lift(self, edit: Edit, gaussians: Gaussians) -> Edit:
-        """An edit whose reset of all opacities lowers them as they are rendered. Lowered behind the filter, thin Gaussians
-        would vanish, and never come back. What is reset where Gaussians were cloned stays as it is."""
+        """An edit whose reset of all opacities lowers them as they are rendered: lowered behind the filter, thin
+        Gaussians would vanish, and never come back. What is reset where Gaussians were cloned stays as it is."""
         reset = edit.reset
         if reset is None or set(reset.values) != {"opacity_logits"} or len(reset.rows) < len(gaussians):
             return edit
