@@ -17,10 +17,11 @@ MOST = 2**31 - 1
 class InstanceBound:
     """A bound on the instances (Gaussian-tile pairs) of the next frame, from those of all frames before.
 
-    The first frame has none and waits. What a frame needed is read when the next one begins, by when the GPU has drawn
-    it and goes back through it, so that it does not run out of work. A frame that needs more than its bound is drawn
-    without its last Gaussians (see `tiles`), which get no gradient in that step; it raises the bound for those that
-    follow, by a quarter at least: lists that grow a hundredfold in a run cost at most 20 such frames.
+    The first frame has none and waits, as does the one after `forget`. What a frame needed is read when the next one
+    begins, by when the GPU has drawn it and goes back through it, so that it does not run out of work. A frame that
+    needs more than its bound is drawn without its last Gaussians (see `tiles`), which get no gradient in that step; it
+    raises the bound for those that follow, by a quarter at least: lists that grow a hundredfold in a run cost at most
+    20 such frames.
 
     Args:
         is_used: False where nothing waits anyway, on the CPU. There are no bounds then.
@@ -59,5 +60,5 @@ class InstanceBound:
         self._unread = self._copied = None
 
     def forget(self) -> None:
-        """Has the next frame take no more memory than it needs."""
+        """Has the next frame wait, and take no more memory than it needs."""
         self.most, self._unread, self._copied = 0, None, None

@@ -245,7 +245,10 @@ class Trainer:
         """A step without its refinement. Nothing is applied before the last allocation is behind it."""
         config, step = self.config, self.step
         view = self.order.next()
-        factor, sh_degree = self._factor(view), self.schedule.sh_degree(step)
+        factor, sh_degree = self._factor(view, step), self.schedule.sh_degree(step)
+        if step > 0 and factor != self._factor(view, step - 1):
+            # Finer images have more tiles than the bound leaves room for.
+            self.instance_bound.forget()
         self.views.prefetch(self.order.pending[-PREFETCH:], factor)
         look = self._look(view, absgrad=self.strategy.absgrad, bound=self.instance_bound.next())
         rendering, image, mask = look.rendering, look.image, look.mask
@@ -267,13 +270,13 @@ class Trainer:
         assert self.losses.newest is not None
         return StepReport(self.step, self.losses.newest, psnr, self.count, factor, sh_degree, self.seconds)
 
-    def _factor(self, view: int) -> int:
+    def _factor(self, view: int, step: int) -> int:
         camera = self.scene.views[view].camera
-        return self.schedule.factor(self.step, min(camera.width, camera.height))
+        return self.schedule.factor(step, min(camera.width, camera.height))
 
     def _look(self, view: int, *, absgrad: bool = False, bound: int | None = None) -> Look:
         """Renders the scene as it is beside the photo of a view."""
-        target = self.views.target(view, self._factor(view))
+        target = self.views.target(view, self._factor(view, self.step))
         background = self._background()
         image, sh_degree = target.over(background), self.schedule.sh_degree(self.step)
         gaussians = self._raw()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from splat import native
 from splat.datasets.scene import Scene
 from splat.train import trainer as module
-from splat.train.config import InitConfig, SaveConfig, TrainConfig
+from splat.train.config import InitConfig, ResolutionConfig, SaveConfig, TrainConfig
 from splat.train.instance_bound import GRAIN, MARGIN, MOST, InstanceBound
 from splat.train.trainer import Trainer
 
@@ -87,6 +87,13 @@ def test_training_is_the_same_with_bounds(scene: Scene, backend: str, monkeypatc
     assert bounds == [None] + [GRAIN] * (config.iterations - 1)
     for name, tensor in plain.representation.parameters.items():
         assert torch.equal(tensor, ours.representation.parameters[name]), name
+
+
+def test_the_first_frame_of_a_finer_resolution_has_none(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = dataclasses.replace(CONFIG, resolution=ResolutionConfig(coarsest=4, full_from=0.5, least_side=4))
+    trainer, bounds = bounded(scene, config), bounds_of(monkeypatch)
+    trainer.run()
+    assert [step for step, bound in enumerate(bounds) if bound is None] == [0, 3, 6]
 
 
 @pytest.mark.parametrize("most", [0, 3 * GRAIN])
