@@ -75,7 +75,7 @@ parity() {
   if tests; then
     # The tests of a backend have its name in theirs.
     SPLAT_REQUIRE=gpu "$PYTHON" -m pytest -q -p no:cacheprovider -k "cuda and not host" \
-      tests/ops tests/test_render.py || status=1
+      tests/ops tests/test_render.py tests/train/test_instance_bound.py || status=1
     "$PYTHON" -m pytest -q -p no:cacheprovider tests/native/test_devices.py || status=1
   else
     status=1

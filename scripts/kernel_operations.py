@@ -25,7 +25,15 @@ ROOT = BUILD.parents[1]
 #: Those of a training step with 3 channels, SH of degree 3 and pinhole cameras.
 OF_A_STEP = {
     "project_forward": ["forward<0, 3>"],
-    "tiles": ["count_tiles", "emit_instances", "depth_keys", "gather", "tile_offsets"],
+    "tiles": [
+        "count_tiles",
+        "drop_beyond_bound",
+        "depth_keys",
+        "gather",
+        "emit_instances",
+        "pad_instances",
+        "tile_offsets",
+    ],
     "blend_forward": ["composite<3, false>"],
     "photometric": ["similarity", "finish_loss", "make_gradient"],
     "blend_backward": ["sum_instances<3, false, false>"],
