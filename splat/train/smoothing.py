@@ -62,7 +62,7 @@ class Smoothing:
         log_filters = self.filters(gaussians.means).log()[:, None]
         log_scales = 0.5 * torch.logaddexp(2 * gaussians.log_scales, 2 * log_filters)
         log_opacities = torch.nn.functional.logsigmoid(gaussians.opacity_logits)
-        log_opacities = log_opacities + (gaussians.log_scales - log_scales).sum(dim=1)
+        log_opacities = log_opacities + _sum(gaussians.log_scales - log_scales)
         log_opacities = log_opacities.clamp(max=-1e-7)  # whose logit is finite
         logits = log_opacities - torch.log(-torch.expm1(log_opacities))
         return dataclasses.replace(gaussians, log_scales=log_scales, opacity_logits=logits)
@@ -74,16 +74,23 @@ class Smoothing:
         if reset is None or set(reset.values) != {"opacity_logits"} or len(reset.rows) < len(gaussians):
             return edit
         before, smoothed = gaussians.select(reset.rows), self.smoothed(gaussians).select(reset.rows)
-        kept = (before.log_scales - smoothed.log_scales).sum(dim=1).exp()
+        kept = _sum(before.log_scales - smoothed.log_scales).exp()
         lifted = (reset.values["opacity_logits"].sigmoid() / kept).logit()  # beyond 1: NaN
         logits = torch.where(lifted < before.opacity_logits, lifted, before.opacity_logits)
         return dataclasses.replace(edit, reset=Reset(reset.rows, {"opacity_logits": logits}))
 
 
+def _sum(vectors: Tensor) -> Tensor:
+    """[N] of the three numbers of each of [N, 3]."""
+    x, y, z = vectors.unbind(dim=1)
+    return x + y + z
+
+
 def _sampling_interval(camera: Cameras, means: Tensor) -> Tensor:
     """[N] the distance in the world that one pixel spans at each centre; infinite where the camera does not show it."""
-    K, points = camera.Ks[0], means @ camera.viewmats[0, :3, :3].T + camera.viewmats[0, :3, 3]
-    x, y, z = points.unbind(dim=1)
+    # Written out, like all sums in training: those of torch depend on the number of threads.
+    K, centres = camera.Ks[0], means.unbind(dim=1)
+    x, y, z = (a * centres[0] + b * centres[1] + c * centres[2] + t for a, b, c, t in camera.viewmats[0, :3])
     u, v = K[0, 0] * x / z + K[0, 2], K[1, 1] * y / z + K[1, 2]
     margin_x, margin_y = MARGIN * camera.width, MARGIN * camera.height
     shown = (z > NEAR) & (u >= -margin_x) & (u <= camera.width + margin_x)

@@ -105,13 +105,16 @@ def test_it_learns_what_the_photos_show(scene: Scene, strategy: str) -> None:
     assert trainer.evaluate().psnr > before + 2
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_same_bits_for_any_number_of_threads(scene: Scene, strategy: str) -> None:
+@pytest.mark.parametrize(
+    ("strategy", "antialias"), [*((strategy, "classic") for strategy in STRATEGIES), ("adc", "mip")]
+)
+def test_the_same_bits_for_any_number_of_threads(scene: Scene, strategy: str, antialias: str) -> None:
     threads, results = torch.get_num_threads(), []
     try:
         for number in (1, 2):
             torch.set_num_threads(number)
-            trainer = Trainer(scene, config_of(strategy))
+            config = dataclasses.replace(config_of(strategy), antialias=antialias)  # type: ignore[arg-type]
+            trainer = Trainer(scene, config)
             trainer.run()
             results.append(flat(state_of(trainer)))
     finally:
