@@ -155,8 +155,8 @@ def table(results: list[Cell]) -> str:
         return sum(cell[name] for cell in cells) / len(cells)
 
     lines = [
-        "| scene | method | seeds | PSNR, dB | SSIM | Gaussians | seconds | peak MiB |",
-        "|---|---|---|---|---|---|---|---|",
+        "| scene | method | seeds | PSNR, dB | SSIM | Gaussians | seconds | CPU s | peak MiB |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for scene in SCENES:
         of_scene = {method: rows[scene, method] for method in METHODS if (scene, method) in rows}

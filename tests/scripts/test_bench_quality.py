@@ -35,6 +35,7 @@ def test_one_cell(capture: Path, tmp_path: Path) -> None:
         (cell,) = json.loads(results.read_text())["results"]
         assert set(cell) >= FIELDS and (cell["scene"], cell["method"], cell["steps"]) == ("lego", "adc", 2000)
         assert f"| lego | adc | 1 | **{cell['psnr']:.2f}** |" in done.stdout
+        assert len({line.count("|") for line in done.stdout.splitlines()}) == 1
     # A cell of another protocol counts for nothing.
     (cache / "lego-mcmc-0.json").write_text(json.dumps({"protocol": {}, "cell": {**cell, "method": "mcmc"}}))
     assert "mcmc" not in run().stdout
