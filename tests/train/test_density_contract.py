@@ -75,7 +75,7 @@ def test_a_cap_lowered_on_the_way_is_kept(scene: Scene, strategy: str) -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("antialias", ["classic", "mip"])
+@pytest.mark.parametrize("antialias", ["classic", pytest.param("mip", marks=pytest.mark.slow)])
 def test_a_resumed_run_ends_the_same_bit_for_bit(scene: Scene, strategy: str, antialias: str) -> None:
     config = dataclasses.replace(config_of(strategy), antialias=antialias)  # type: ignore[arg-type]
     whole, halted, resumed = (Trainer(scene, config) for _ in range(3))
@@ -96,6 +96,7 @@ def test_a_resumed_run_ends_the_same_bit_for_bit(scene: Scene, strategy: str, an
     assert all(torch.equal(a, b) for a, b in zip(flat(state_of(whole)), flat(state_of(resumed)), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_it_learns_what_the_photos_show(scene: Scene, strategy: str) -> None:
     config = dataclasses.replace(config_of(strategy), iterations=150, density=DensityConfig(least_every=20))

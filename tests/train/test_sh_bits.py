@@ -40,6 +40,7 @@ def bytes_each(trainer: Trainer) -> float:
     return sum(tensor.nbytes for table in tables for tensor in table.values()) / trainer.count
 
 
+@pytest.mark.slow
 def test_a_gaussian_takes_424_bytes_and_learns_as_much(scene: Scene) -> None:
     found = {}
     for bits in (32, 16):
