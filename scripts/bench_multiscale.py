@@ -9,15 +9,17 @@ Prints the tables of docs/benchmarks/multiscale.md; --pictures writes a held-out
 from __future__ import annotations
 
 import argparse
-import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from bench_scenes import data_folder
 from PIL import Image
 
 from splat.datasets.scene import Scene
+from splat.errors import SplatError
 from splat.evaluate.metrics import evaluate_views
 from splat.gaussians import Gaussians
 from splat.render import ANTIALIAS, render
@@ -63,7 +65,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=Path, metavar="FOLDER")
     options = parser.parse_args()
-    folder = Path(os.environ["SPLAT_DATA"]) / options.scene
+    folder = data_folder() / options.scene
     trained, tested = TRAINED[options.scene], TESTED[options.scene]
     config = replace(CONFIG, iterations=options.iterations, seed=options.seed, downscale=trained)
     if trained > 1:
@@ -88,4 +90,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SplatError as error:
+        sys.exit(str(error))

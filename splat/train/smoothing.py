@@ -53,7 +53,7 @@ class Smoothing:
             for camera in self.cameras:
                 interval = torch.minimum(interval, _sampling_interval(camera, means))
             shown = interval.isfinite()
-            most = interval[shown].amax() if shown.any() else interval.new_zeros(())
+            most = torch.where(shown, interval, 0.0).amax()
             self.found = math.sqrt(VARIANCE) * torch.where(shown, interval, most)
         return self.found
 

@@ -6,7 +6,6 @@ import os
 import shutil
 
 import pytest
-import torch
 from bench_peers import _pairs
 from bench_scenes import sample_points, with_target
 from bench_work import operations, workload
@@ -36,5 +35,5 @@ def test_a_step_is_the_sum_of_its_stages():
     points = sample_points()
     stages = workload(with_target("sample", points.gaussians(500), points.camera(64, 48))).stages
     parts = ["project", "tiles", "blend", "loss", "blend backward", "project backward into adam"]
-    assert stages["step"].bytes == pytest.approx(sum(stages[part].bytes for part in parts))
-    assert torch.tensor(stages["step"].operations) > 0
+    assert stages["step"].bytes == sum(stages[part].bytes for part in parts)
+    assert stages["step"].operations == sum(stages[part].operations or 0 for part in parts) > 0
