@@ -41,7 +41,8 @@ def camera() -> Cameras:
 def look_at_photo(gaussians: Gaussians, photo: Tensor, *, absgrad: bool = False, mask: Tensor | None = None) -> Look:
     """The scene seen where a photo [H, W, 3] in [0, 1] was taken."""
     frame = Frame(gaussians, camera(), sh_degree=None, antialias="classic")
-    return Look(frame, frame.render(absgrad=absgrad), photo[None], mask)
+    rendering = frame.render(absgrad=absgrad)
+    return Look(frame, rendering, rendering.rgb, photo[None], mask)
 
 
 def looks_of(gaussians: Gaussians, photo: Tensor) -> Looks:

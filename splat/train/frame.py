@@ -10,8 +10,8 @@ from splat.gaussians import Gaussians
 from splat.ops.project import Projection, project
 from splat.render import Rendering, composite, projection_settings
 
-#: What blending is differentiated in.
-BLENDED = ("means2d", "conics", "opacities", "colours")
+#: What an image is differentiated in; depths only where they are rendered.
+BLENDED = ("means2d", "conics", "opacities", "colours", "depths")
 
 
 class Frame:
@@ -46,7 +46,14 @@ class Frame:
         for name in BLENDED:
             getattr(self.projection, name).requires_grad_()
 
-    def render(self, *, background: Tensor | None = None, absgrad: bool = False, bound: int | None = None) -> Rendering:
+    def render(
+        self,
+        *,
+        background: Tensor | None = None,
+        depth: bool = False,
+        absgrad: bool = False,
+        bound: int | None = None,
+    ) -> Rendering:
         """The image of the projection; see `composite` for the arguments."""
         return composite(
             self.projection,
@@ -54,6 +61,7 @@ class Frame:
             self.cameras.width,
             self.cameras.height,
             background=background,
+            depth=depth,
             absgrad=absgrad,
             bound=bound,
         )

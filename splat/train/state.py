@@ -36,6 +36,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         "max_gaussians": trainer.strategy.max_gaussians,
         "most_instances": trainer.instance_bound.most,
         "filters": _on_cpu({} if filters is None else {"filters": filters}),
+        "corrections": {name: _on_cpu(held) for name, held in trainer.corrections.state().items()},
     }
 
 
@@ -69,6 +70,7 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     if trainer.smoothing is not None:
         filters = state.get("filters", {}).get("filters")
         trainer.smoothing.found = None if filters is None else filters.to(trainer.device)
+    trainer.corrections.restore(state.get("corrections", {}))
     cap = state.get("max_gaussians", trainer.config.max_gaussians)
     trainer.strategy.max_gaussians = min(trainer.strategy.max_gaussians, cap)
 

@@ -20,6 +20,7 @@ from splat.morton import morton_order
 from splat.native import pick_device
 from splat.ops.photometric import photometric_loss
 from splat.train.config import TrainConfig
+from splat.train.corrections import make_corrections
 from splat.train.density import make_strategy
 from splat.train.density.look import Look
 from splat.train.density.protocol import Edit, apply_edit, apply_nudge
@@ -92,6 +93,7 @@ class Trainer:
         self.strategy = make_strategy(capped, scene.extent, len(initial), self.device)
         self.losses = Losses()
         self.smoothing = self._smoothing()
+        self.corrections = make_corrections(scene, config, self.device)
         self.instance_bound = InstanceBound(is_used=self.device.type == "cuda")
         self._is_out_of_memory = OutOfMemory(self.device)
         self._resumed = threading.Event()
@@ -220,6 +222,7 @@ class Trainer:
             self.generator.set_state(random)
             self.order.pending = pending
             self.losses.forget(step + 1)
+            self.corrections.forget()
             self.instance_bound.forget()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -251,20 +254,23 @@ class Trainer:
             self.instance_bound.forget()
         self.views.prefetch(self.order.pending[-PREFETCH:], factor)
         look = self._look(view, absgrad=self.strategy.absgrad, bound=self.instance_bound.next())
-        rendering, image, mask = look.rendering, look.image, look.mask
+        rendering, rgb, image = look.rendering, look.rgb, look.image
         # Before the GPU is given the rest of the step: the next one waits for this.
         self.instance_bound.watch(rendering.lists.needed)
         self.strategy.watch(rendering)
-        loss = photometric_loss(rendering.rgb, image, mask, config.optim.ssim_weight)
+        mask = self.corrections.mask(view, rgb.detach(), image, look.mask)
+        loss = photometric_loss(rgb, image, mask, config.optim.ssim_weight)
+        loss = self.corrections.loss(view, step + 1, rendering, mask, loss)
         logged = (step + 1) % config.save.log_every == 0 or step + 1 in (1, config.iterations)
         self.losses.add(step + 1, self.scene.views[view].name, loss)
         if logged or self.losses.newest is None or self.device.type == "cpu":
             self.losses.read()
         loss.backward()
-        psnr = _psnr(rendering.rgb, image, mask) if logged else None
+        psnr = _psnr(rgb, image, mask) if logged else None
         # The GPU has work now, so there is time for the next photo.
         self.views.upload(self.order.pending[-1:], factor)
         self.strategy.observe(rendering, step + 1)
+        self.corrections.update(view, step + 1, look.frame)
         self.optimizer.step(step + 1, self.schedule.rates(step), look.frame)
         self.step = step + 1
         assert self.losses.newest is not None
@@ -281,9 +287,10 @@ class Trainer:
         image, sh_degree = target.over(background), self.schedule.sh_degree(self.step)
         gaussians = self._raw()
         filters = None if self.smoothing is None else self.smoothing.filters(gaussians.means)
-        frame = Frame(gaussians, target.camera, sh_degree=sh_degree, antialias=self.config.antialias, filters=filters)
-        rendering = frame.render(background=background, absgrad=absgrad, bound=bound)
-        return Look(frame, rendering, image, target.mask)
+        camera = self.corrections.camera(view, target.camera)
+        frame = Frame(gaussians, camera, sh_degree=sh_degree, antialias=self.config.antialias, filters=filters)
+        rendering = frame.render(background=background, depth=self.corrections.depth, absgrad=absgrad, bound=bound)
+        return Look(frame, rendering, self.corrections.image(view, rendering.rgb), image, target.mask)
 
     def _looks(self, count: int) -> Iterator[Look]:
         """Training views drawn at random, none twice."""

@@ -19,12 +19,14 @@ class Look:
 
     Attributes:
         frame, rendering: the scene as it is seen.
+        rgb: [1, H, W, 3] the rendered colours as the photo would show them.
         image: [1, H, W, 3] the photo, uint8 in [0, 255] or float32 in [0, 1].
         mask: [1, H, W] uint8, 1 where a pixel counts; None if all do.
     """
 
     frame: Frame
     rendering: Rendering
+    rgb: Tensor
     image: Tensor
     mask: Tensor | None
 
@@ -34,7 +36,7 @@ class Look:
 
     def error(self) -> Tensor:
         """[1, H, W] mean absolute difference of the three colours; zero where the mask is."""
-        red, green, blue = (self.rendering.rgb.detach() - self.photo()).abs().unbind(-1)
+        red, green, blue = (self.rgb.detach() - self.photo()).abs().unbind(-1)
         error = (red + green + blue) / 3
         return error if self.mask is None else error * self.mask
 
