@@ -98,6 +98,17 @@ class ResolutionConfig:
 
 
 @dataclass(frozen=True)
+class CorrectionsConfig:
+    """What makes photos differ from the scene they show, and is learned beside it."""
+
+    exposure: Literal["none", "affine", "bilateral"] = "none"
+    """Colours of each photo: affine, where exposure or white balance changed between photos (one 3x4 matrix each);
+    bilateral, where a phone also lightened parts of its photos (a grid of such matrices each)."""
+    transients: bool = False
+    """Passes over what was only there in some photos, such as people walking through."""
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """How the capture is read."""
 
@@ -161,6 +172,7 @@ class TrainConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     density: DensityConfig = field(default_factory=DensityConfig)
     resolution: ResolutionConfig = field(default_factory=ResolutionConfig)
+    corrections: CorrectionsConfig = field(default_factory=CorrectionsConfig)
     save: SaveConfig = field(default_factory=SaveConfig)
 
     def __post_init__(self) -> None:
