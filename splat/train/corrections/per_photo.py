@@ -1,0 +1,86 @@
+"""Numbers that each training photo has of its own, learned with it when its turn comes."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from splat.ops.adam import adam
+
+
+class PerPhoto:
+    """A tensor for each photo, whose mean over the photos stays what all were at the start.
+
+    The scene and what is between it and the photos could otherwise drift apart together, a scene twice as bright seen
+    through photos half as bright. So what a photo's turn moves is its deviation; the mean of all deviations is
+    taken off again where the tensor is asked for.
+
+    Adam moves a photo in its own turn only, by moments of its own. A common Adam would go on moving it between its
+    turns, and divide by a second moment that is mostly of turns without gradient: in one turn of V photos it moves by
+    about sqrt(V) rates. So does this one.
+
+    Args:
+        start: [...] what all are at the start.
+        views: number of the scene's views; those not trained on keep the start.
+        photos: number of them that are trained on.
+    """
+
+    def __init__(self, start: Tensor, views: int, photos: int) -> None:
+        self.start = start
+        self.photos = photos
+        self.deviations = start.new_zeros(views, *start.shape)
+        self.mean = torch.zeros_like(start)
+        self.exp_avgs = torch.zeros_like(self.deviations)
+        self.exp_avg_sqs = torch.zeros_like(self.deviations)
+        self.turns = torch.zeros(views, dtype=torch.int64)
+        self._asked: Tensor | None = None
+
+    def ask(self, view: int) -> Tensor:
+        """[...] of a view, a leaf whose gradient `move` will take."""
+        self._asked = (self.start + (self.deviations[view] - self.mean)).requires_grad_()
+        return self._asked
+
+    def move(self, view: int, rate: float) -> None:
+        """Moves what was asked for last, which was the view's, by its gradient; without one it stays."""
+        gradient = None if self._asked is None else self._asked.grad
+        self.forget()
+        if gradient is None:
+            return
+        self.turns[view] += 1
+        deviation = self.deviations[view]
+        before = deviation.clone()
+        adam(
+            [deviation],
+            [gradient.contiguous()],
+            [self.exp_avgs[view]],
+            [self.exp_avg_sqs[view]],
+            rates=[rate * math.sqrt(self.photos)],
+            step=int(self.turns[view]),
+        )
+        self.mean += (deviation - before) / self.photos
+
+    def forget(self) -> None:
+        self._asked = None
+
+    def state(self) -> dict[str, Tensor]:
+        return {name: getattr(self, name) for name in STATE}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        for name in STATE:
+            held = getattr(self, name)
+            setattr(self, name, state[name].to(held.device))
+
+
+STATE = ("deviations", "mean", "exp_avgs", "exp_avg_sqs", "turns")
+
+
+def ordered_sum(terms: Tensor) -> Tensor:
+    """[..., P] -> [...]: the sum over the last dimension in an order that no number of threads changes. Overwrites
+    `terms`."""
+    while (count := terms.shape[-1]) > 1:
+        half = (count + 1) // 2
+        terms[..., : count - half] += terms[..., half:]
+        terms = terms[..., :half]
+    return terms[..., 0]
