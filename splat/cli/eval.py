@@ -30,8 +30,9 @@ Split = Literal["test", "train", "all"]
 
 @dataclass
 class Eval:
-    """Compares a run's renders with its held-out photos: PSNR, SSIM, and LPIPS where its weights are on this machine.
-    Writes RUN/report.html: each view's scores, the worst and the best as photo, render and error, the run's curves.
+    """Compares a run's renders with its held-out photos: PSNR, also with the colours fitted to each photo, SSIM, and
+    LPIPS where its weights are on this machine. Writes RUN/report.html: each view's scores, the worst and the best as
+    photo, render and error, the run's curves.
     """
 
     run: Annotated[Path, tyro.conf.Positional]
@@ -43,8 +44,8 @@ class Eval:
     device: Device = "auto"
     """Where to render: auto takes an NVIDIA GPU where Splat's kernels run on one, else the CPU."""
     json: bool = False
-    """Print one JSON object: psnr (dB), ssim, lpips, views (how many), gaussians, seconds (of this evaluation),
-    train_seconds, report, per_view."""
+    """Print one JSON object: psnr (dB), psnr_corrected (dB, with the colours fitted to each photo), ssim, lpips, views
+    (how many), gaussians, seconds (of this evaluation), train_seconds, report, per_view."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -52,7 +53,8 @@ def main(arguments: Sequence[str]) -> None:
     with reporting(options.json) as report:
         values = evaluate_run(options)
         text = (
-            f"{options.run}: PSNR {values['psnr']:.2f} dB, SSIM {values['ssim']:.4f} on {values['views']} "
+            f"{options.run}: PSNR {values['psnr']:.2f} dB ({values['psnr_corrected']:.2f} dB with the colours fitted "
+            f"to each photo), SSIM {values['ssim']:.4f} on {values['views']} "
             f"{'photos' if options.split == 'all' else f'{options.split} photos'}, {values['gaussians']:,} Gaussians\n"
             f"LPIPS: {_lpips_text(values)}\nreport: {values['report']}"
         )
@@ -100,6 +102,7 @@ def evaluate_run(options: Eval) -> dict[str, Any]:
     page, train_seconds = write_run_report(folder, config, scene, gaussians, views, indices, lpips_note)
     return {
         "psnr": mean(views, "psnr"),
+        "psnr_corrected": mean(views, "psnr_corrected"),
         "ssim": mean(views, "ssim"),
         "lpips": mean(views, "lpips"),
         "lpips_note": lpips_note,

@@ -121,6 +121,7 @@ def _section(title: str, content: str) -> str:
 def _summary(evaluation: Evaluation) -> str:
     scores = {
         "PSNR, dB": _number(mean(evaluation.views, "psnr"), 2),
+        "PSNR with colours fitted, dB": _number(mean(evaluation.views, "psnr_corrected"), 2),
         "SSIM": _number(mean(evaluation.views, "ssim"), 4),
         "LPIPS": _number(mean(evaluation.views, "lpips"), 4),
         "views": str(len(evaluation.views)),
@@ -157,10 +158,10 @@ def _pictures(evaluation: Evaluation, position: int, gaussians: Gaussians, scene
 
 def _table(views: Sequence[ViewMetrics]) -> str:
     with_lpips = any(view.lpips is not None for view in views)
-    head = ["view", "PSNR, dB", "SSIM", *(["LPIPS"] if with_lpips else []), "render, ms"]
+    head = ["view", "PSNR, dB", "colours fitted, dB", "SSIM", *(["LPIPS"] if with_lpips else []), "render, ms"]
     rows = []
     for view in views:
-        cells = [escape(view.name), _number(view.psnr, 2), _number(view.ssim, 4)]
+        cells = [escape(view.name), _number(view.psnr, 2), _number(view.psnr_corrected, 2), _number(view.ssim, 4)]
         cells += [_number(view.lpips, 4)] if with_lpips else []
         rows.append([*cells, _number(1000 * view.seconds, 1)])
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in rows)

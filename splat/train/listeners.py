@@ -43,13 +43,14 @@ class EvalReport:
     """One evaluation on the held-out views.
 
     Attributes:
-        psnr, ssim: means over the views; dB and [-1, 1].
+        psnr, psnr_corrected, ssim: means over the views; dB, dB with the colours fitted to each photo, and [-1, 1].
         views: the same of each view, by name.
         gaussians, seconds: as in StepReport.
     """
 
     step: int
     psnr: float
+    psnr_corrected: float
     ssim: float
     views: list[ViewMetrics]
     gaussians: int

@@ -141,8 +141,9 @@ class Trainer:
             antialias=self.config.antialias,
             background=self.background,
         )
-        psnr, ssim = (sum(getattr(view, name) for view in views) / len(views) for name in ("psnr", "ssim"))
-        return EvalReport(self.step, psnr, ssim, views, self.count, self.seconds)
+        names = ("psnr", "psnr_corrected", "ssim")
+        means = {name: sum(getattr(view, name) for view in views) / len(views) for name in names}
+        return EvalReport(self.step, **means, views=views, gaussians=self.count, seconds=self.seconds)
 
     def _raw(self) -> Gaussians:
         """The scene as it is optimised, behind its smoothing filters."""

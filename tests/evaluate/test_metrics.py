@@ -9,7 +9,7 @@ import torch
 from made_up import made_up_scene
 
 from splat.datasets.scene import Scene
-from splat.evaluate.metrics import PSNR_MAX, ViewMetrics, evaluate_views, psnr, ssim
+from splat.evaluate.metrics import PSNR_MAX, ViewMetrics, evaluate_views, fit_colours, psnr, ssim
 from splat.evaluate.perceptual import lpips_metric
 
 
@@ -46,6 +46,29 @@ def test_ssim_of_equal_and_of_different_images() -> None:
     assert float(ssim(a, b)) < 0.5
     everything = torch.ones(20, 30, dtype=torch.uint8)
     assert float(ssim(a, b, everything)) == pytest.approx(float(ssim(a, b)), abs=1e-6)
+
+
+def test_fitted_colours_undo_any_affine_map_and_nothing_else() -> None:
+    rendered, _ = images()
+    matrix = torch.tensor([[0.6, 0.1, 0.0], [0.0, 0.5, 0.1], [0.05, 0.0, 0.7]])
+    photo = rendered @ matrix + torch.tensor([0.1, 0.0, 0.05])
+    assert psnr(rendered, photo) < 20
+    torch.testing.assert_close(fit_colours(rendered, photo), photo, atol=1e-5, rtol=0)
+    # A darker half is no map of the colours.
+    half = torch.where(torch.arange(30)[:, None] < 15, photo, 0.3 * photo)
+    assert psnr(fit_colours(rendered, half), half) < 25
+
+
+def test_fitted_colours_heed_the_mask_and_renders_of_one_colour() -> None:
+    rendered, other = images()
+    mask = torch.zeros(20, 30, dtype=torch.uint8)
+    mask[:, :10] = 1
+    photo = torch.where(mask[..., None] > 0, 0.5 * rendered, other)
+    fitted = fit_colours(rendered, photo, mask)
+    torch.testing.assert_close(fitted[:, :10], photo[:, :10], atol=1e-5, rtol=0)
+    grey, mean = torch.full_like(rendered, 0.3), other.mean((0, 1))
+    torch.testing.assert_close(fit_colours(grey, other), mean.expand_as(other), atol=1e-4, rtol=0)
+    assert fit_colours(grey, other, torch.zeros_like(mask)).isfinite().all()
 
 
 def test_a_wrong_shape_is_named() -> None:

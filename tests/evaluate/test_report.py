@@ -48,7 +48,7 @@ def page(scene: Scene, tmp_path: Path) -> Path:
     gaussians = made_up_scene().transform(scene.normalization)
     indices = list(range(8))
     views = evaluate_views(gaussians, scene, indices, antialias="classic")
-    views[0] = ViewMetrics(HOSTILE, psnr=1.0, ssim=0.1, seconds=0.5, lpips=0.25)
+    views[0] = ViewMetrics(HOSTILE, psnr=1.0, psnr_corrected=2.0, ssim=0.1, seconds=0.5, lpips=0.25)
     metrics = tmp_path / "metrics.jsonl"
     steps = [{"kind": "step", "step": n, "loss": 1 / n, "psnr": 20.0 + n, "gaussians": 100 * n} for n in range(1, 6)]
     lines = [json.dumps(entry) for entry in [*steps, {"kind": "eval", "step": 5, "psnr": 22.0}]]
@@ -91,7 +91,7 @@ def test_it_shows_the_worst_and_the_best_views_and_lists_all(page: Path) -> None
     assert reader.tags.count("tr") == 1 + 8
     assert reader.tags.count("svg") == 3
     assert reader.text.index("Worst views") < reader.text.index(HOSTILE) < reader.text.index("Best views")
-    assert "LPIPS" in reader.text
+    assert "LPIPS" in reader.text and "colours fitted" in reader.text
 
 
 def test_no_curves_without_a_log(tmp_path: Path) -> None:
