@@ -23,8 +23,11 @@ class PerPhoto:
 
     Args:
         start: [...] what all are at the start.
-        views: number of the scene's views; those not trained on keep the start.
+        views: number of the scene's views, by whose index it is asked for.
         photos: number of them that are trained on.
+
+    Attributes:
+        asked: what was asked for last and waits for `move`; None where nothing does.
     """
 
     def __init__(self, start: Tensor, views: int, photos: int) -> None:
@@ -35,16 +38,16 @@ class PerPhoto:
         self.exp_avgs = torch.zeros_like(self.deviations)
         self.exp_avg_sqs = torch.zeros_like(self.deviations)
         self.turns = torch.zeros(views, dtype=torch.int64)
-        self._asked: Tensor | None = None
+        self.asked: Tensor | None = None
 
     def ask(self, view: int) -> Tensor:
         """[...] of a view, a leaf whose gradient `move` will take."""
-        self._asked = (self.start + (self.deviations[view] - self.mean)).requires_grad_()
-        return self._asked
+        self.asked = (self.start + (self.deviations[view] - self.mean)).requires_grad_()
+        return self.asked
 
     def move(self, view: int, rate: float) -> None:
         """Moves what was asked for last, which was the view's, by its gradient; without one it stays."""
-        gradient = None if self._asked is None else self._asked.grad
+        gradient = None if self.asked is None else self.asked.grad
         self.forget()
         if gradient is None:
             return
@@ -62,7 +65,7 @@ class PerPhoto:
         self.mean += (deviation - before) / self.photos
 
     def forget(self) -> None:
-        self._asked = None
+        self.asked = None
 
     def state(self) -> dict[str, Tensor]:
         return {name: getattr(self, name) for name in STATE}
