@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from splat.budget import Budget
 from splat.cli.browser import announce, wait_for_interrupt
 from splat.cli.main import STOPPED
 from splat.cli.needs import require
 from splat.cli.options import Output, parse
-from splat.cli.output import reporting, warn
+from splat.cli.output import reporting, size, warn
 from splat.cli.runs import SCENE, read_scene
 from splat.train.config import DataConfig, TrainConfig
 
@@ -26,14 +27,18 @@ EXAMPLES = """\
   splat train photos/ -o run --view                 from photos, watched in the browser
   splat train scene -o run --iterations 15000       from a capture: COLMAP, nerfstudio or Blender
   splat train scene -o run --downscale 2 --max-gaussians 200000
+  splat train scene -o run --target-size 15MB --target-time 5min
   splat train scene -o run --resume                 goes on where the run was interrupted"""
 
 
 #: The capture that is made of bare photos, in the run's folder.
 CAPTURE = "capture"
-#: What describes the capture is typed often, so it may be typed without its group: --format for --data.format.
-DATA_FLAGS = {
-    f"--{item.name.replace('_', '-')}": f"--data.{item.name.replace('_', '-')}" for item in fields(DataConfig)
+#: What describes the capture and what bounds the run are typed often, so they may be typed without their group:
+#: --format for --data.format.
+SHORT_FLAGS = {
+    f"--{item.name.replace('_', '-')}": f"--{group}.{item.name.replace('_', '-')}"
+    for group, kind in (("data", DataConfig), ("budget", Budget))
+    for item in fields(kind)
 }
 
 
@@ -61,11 +66,12 @@ class Train:
     close_when_done: bool = False
     """With --view: end when training ends."""
     json: bool = False
-    """Print one JSON object at the end: run, reason, steps, psnr, ssim, views, gaussians, seconds, scene, report."""
+    """Print one JSON object at the end: run, reason, steps, psnr, ssim, views, gaussians, seconds, scene, report, and
+    budget: what was asked and what came out."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    words = [DATA_FLAGS.get(word, word) for word in arguments]
+    words = [SHORT_FLAGS.get(word, word) for word in arguments]
     options = parse(Train, "train", words, EXAMPLES)
     if options.resume:
         from splat.train.run import load_config
@@ -83,6 +89,7 @@ def main(arguments: Sequence[str]) -> int:
 def open_or_capture(options: Train) -> Scene:
     """The capture as the run sees it; made first where there are only photos."""
     from splat.datasets.scene import find_format
+    from splat.train.plan import tightest
     from splat.train.run import open_capture
 
     source = options.source
@@ -90,6 +97,8 @@ def open_or_capture(options: Train) -> Scene:
         from splat.cli.capture import Capture, capture_photos
 
         require("Training on photos without cameras", "capture")
+        # What cannot be is said before the photos take their time.
+        tightest(options.config, points=0)
         source = options.output / CAPTURE
         capture_photos(Capture(options.source, source))
     scene = open_capture(source, options.config)
@@ -101,6 +110,7 @@ def train_scene(options: Train, scene: Scene, report: Any) -> int:
     """Trains, writes the report and shows the way on."""
     from splat.train.progress import ProgressBar
     from splat.train.run import train
+    from splat.train.spending import TIME
 
     listeners: list[Listener] = [ProgressBar(options.output)]
     viewer = None
@@ -112,16 +122,16 @@ def train_scene(options: Train, scene: Scene, report: Any) -> int:
     run = train(
         scene, options.output, options.config, listeners=listeners, resume=options.resume, overwrite=options.overwrite
     )
-    values = summary(options, run, scene)
+    values = summary(run)
     report(values, as_text(values))
     if viewer is not None:
         if run.reason == "done" and not options.close_when_done:
             wait_for_interrupt("The viewer stays open until Ctrl-C.")
         viewer.close()
-    return 0 if run.reason == "done" else STOPPED
+    return 0 if run.reason in ("done", TIME) else STOPPED
 
 
-def summary(options: Train, run: Run, scene: Scene) -> dict[str, Any]:
+def summary(run: Run) -> dict[str, Any]:
     """What `--json` prints; writes the report of a finished run that held photos out."""
     values: dict[str, Any] = {
         "run": str(run.folder),
@@ -135,12 +145,14 @@ def summary(options: Train, run: Run, scene: Scene) -> dict[str, Any]:
     if scores is not None:
         from splat.cli.eval import write_run_report
 
-        _, gaussians = read_scene(run.folder, options.config.device)
+        scene, (_, gaussians) = run.capture, read_scene(run.folder, run.config.device)
         note = "not measured while training; `splat eval` does where it can"
         page, _ = write_run_report(
-            run.folder, options.config, scene, gaussians.transform(scene.normalization), scores.views, scene.test, note
+            run.folder, run.config, scene, gaussians.transform(scene.normalization), scores.views, scene.test, note
         )
         values |= {"psnr": scores.psnr, "ssim": scores.ssim, "views": len(scores.views), "report": str(page)}
+    if run.budget:
+        values["budget"] = {name: asdict(part) for name, part in run.budget.items()}
     return values
 
 
@@ -149,5 +161,23 @@ def as_text(values: dict[str, Any]) -> str:
     if "psnr" in values:
         scores = f"PSNR {values['psnr']:.2f} dB, SSIM {values['ssim']:.4f} on {values['views']} held-out photos"
         lines += [f"  {scores}", f"  report: {values['report']}"]
+    if "budget" in values:
+        parts = (
+            f"{name} {_amount(part['unit'], part['used'])} of {part['words']}"
+            for name, part in values["budget"].items()
+        )
+        lines.append(f"  budget: {', '.join(parts)}")
     lines.append(f"Go on with: splat view {values['run']}    splat render {values['run']} --path orbit -o orbit.mp4")
     return "\n".join(lines)
+
+
+def _amount(unit: str, used: float | None) -> str:
+    """A part of the budget as people read it."""
+    if used is None:
+        return "not measured"
+    if unit == "bytes":
+        return size(used)
+    if unit == "seconds":
+        minutes, seconds = divmod(round(used), 60)
+        return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    return f"{used:,} {unit}"

@@ -9,6 +9,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from splat.budget import Budget
 from splat.errors import SplatError
 
 #: The run length for which every schedule is stated.
@@ -167,6 +168,7 @@ class TrainConfig:
     """Seed of everything random; the same seed gives the same scene, bit for bit, on one machine's CPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train: auto takes an NVIDIA GPU where Splat's kernels run on one, else the CPU."""
+    budget: Budget = field(default_factory=Budget)
     data: DataConfig = field(default_factory=DataConfig)
     init: InitConfig = field(default_factory=InitConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)

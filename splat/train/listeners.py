@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from splat.evaluate.metrics import ViewMetrics
+    from splat.train.plan import Plan
     from splat.train.trainer import Trainer
 
 
@@ -59,6 +60,9 @@ class EvalReport:
 
 class Listener:
     """Base of all listeners: hears everything and does nothing."""
+
+    def on_plan(self, plan: Plan) -> None:
+        """Before all else, in a run whose settings follow from a budget."""
 
     def on_start(self, trainer: Trainer) -> None:
         """Before the first step of this process; `trainer.step` is above 0 in a resumed run."""

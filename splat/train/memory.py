@@ -66,7 +66,8 @@ def plan_memory(scene: Scene, config: TrainConfig, device: torch.device) -> Memo
     (one that is not the default) stays nevertheless. The CPU's memory is not planned."""
     if device.type != "cuda":
         return MemoryPlan(config.max_gaussians, 0)
-    free = free_bytes(device)
+    free, asked = free_bytes(device), config.budget.vram
+    free = free if asked is None else min(free, asked)
     return share_out(free, max(_pixels(scene), default=0), config)
 
 

@@ -10,6 +10,7 @@ from splat.train.listeners import EvalReport, Listener, StepReport
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from splat.train.plan import Plan
     from splat.train.trainer import Trainer
 
 #: Weight of the newest value in the averages shown: single views differ too much to be read.
@@ -31,6 +32,10 @@ class ProgressBar(Listener):
         self.console = console or Console(stderr=True)
         self.loss: float | None = None
         self.psnr: float | None = None
+
+    def on_plan(self, plan: Plan) -> None:
+        for sentence in plan.sentences:
+            self.console.print(sentence, highlight=False, soft_wrap=True)
 
     def on_start(self, trainer: Trainer) -> None:
         from rich.progress import (

@@ -20,6 +20,8 @@ from splat.train.checkpoint import Checkpoints, newest_checkpoint
 from splat.train.config import TrainConfig
 from splat.train.listeners import EvalReport, Listener
 from splat.train.log import MetricsLog, TensorBoardLog
+from splat.train.plan import plan_run
+from splat.train.spending import TIME, Spent, TimeLimit, spent
 from splat.train.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -32,10 +34,12 @@ class Run:
 
     Attributes:
         folder: where it is.
-        reason: "done", "stopped", "SIGINT" or "SIGTERM".
+        reason: "done", "stopped", "SIGINT", "SIGTERM", or "time" if it took too much more than its budget.
         step, gaussians: steps taken and Gaussians at the end.
         seconds: training time, that of resumed runs included, evaluations and pauses not.
         evaluation: of the last step on the held-out photos; None if there are none or the run did not get there.
+        config, capture: what was trained, and on what; where there is a budget, as it made them.
+        budget: what was asked of each part of the budget, and what came out.
     """
 
     folder: Path
@@ -44,6 +48,9 @@ class Run:
     gaussians: int
     seconds: float
     evaluation: EvalReport | None
+    config: TrainConfig
+    capture: Scene
+    budget: dict[str, Spent]
 
 
 def train(
@@ -61,7 +68,8 @@ def train(
     Ctrl-C and SIGTERM end the run after the step at hand; it is saved as it is then and can be resumed.
 
     Args:
-        capture: a capture's folder, or the Scene that `splat.datasets.open_scene` made of it.
+        capture: a capture's folder, or the Scene that `splat.datasets.open_scene` made of it; that is opened anew where
+            a budget makes its photos smaller.
         output: the run's folder; made if missing.
         config: all settings; the defaults if None, or those of the run that is resumed.
         listeners: told what happens, after the log and the checkpoints; e.g. `splat.train.progress.ProgressBar`.
@@ -80,6 +88,16 @@ def train(
         config = load_config(folder) if resume else TrainConfig()
     config = dataclasses.replace(config, **settings)
     scene = open_capture(capture, config) if isinstance(capture, str | os.PathLike) else capture
+    listeners, limits, planning = list(listeners), [], 0.0
+    # A run that is resumed keeps what was chosen when it began.
+    if config.budget and not resume:
+        plan = plan_run(scene, config)
+        for listener in listeners:
+            listener.on_plan(plan)
+        if plan.config.downscale != config.downscale:
+            scene = open_capture(scene.source, plan.config)
+        config, planning = plan.config, plan.seconds
+        limits = [TimeLimit(config.budget, planning)]
     checkpoints = folder / "checkpoints"
     state = newest_checkpoint(checkpoints) if resume else None
 
@@ -87,7 +105,7 @@ def train(
     mandatory = [MetricsLog(folder / "metrics.jsonl"), Checkpoints(checkpoints), recorder]
     if config.save.tensorboard:
         mandatory.append(TensorBoardLog(folder))
-    trainer = Trainer(scene, config, [*mandatory, *listeners])
+    trainer = Trainer(scene, config, [*mandatory, *limits, *listeners])
     if state is not None:
         trainer.restore(state)
     if not resume:
@@ -98,7 +116,12 @@ def train(
     _write_json(folder / "cameras.json", describe_cameras(scene))
     reason = trainer.run()
     write(trainer.gaussians().transform(torch.linalg.inv(scene.normalization)), folder / "scene.ply")
-    return Run(folder, reason, trainer.step, trainer.count, trainer.seconds, recorder.report)
+    evaluation = trainer.evaluate() if reason == TIME and scene.test else recorder.report
+    budget = spent(config.budget, folder / "scene.ply", trainer, planning)
+    if budget:
+        facts["budget"] = {name: dataclasses.asdict(part) for name, part in budget.items()}
+        _write_json(folder / "config.json", facts)
+    return Run(folder, reason, trainer.step, trainer.count, trainer.seconds, evaluation, config, scene, budget)
 
 
 def open_capture(path: str | os.PathLike[str], config: TrainConfig) -> Scene:

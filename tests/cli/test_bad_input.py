@@ -229,3 +229,34 @@ def test_a_bad_camera_path(
     path = write(tmp_path / "path.json", content.encode())
     sentence = stopped(["render", run, "--path", path, "-o", tmp_path / "frames"], capfd)
     assert str(path) in sentence and said in sentence
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--target-size", "15"], "'15' is no size; write it like 15MB"),
+        (["--target-vram", "lots"], "'lots' is no size"),
+        (["--target-time", "5"], "'5' is no duration; write it like 90s, 5min or 1h30m"),
+        (["--target-size", "50kB"], "--target-size 50kB has room for 701 Gaussians, and fewer than 1,000 show nothing"),
+        (["--target-size", "2MB", "--max-gaussians", "90000"], "--max-gaussians 90000 contradicts --target-size 2MB"),
+        (
+            ["--target-device", "phone", "--max-gaussians", "1500000"],
+            "--target-device phone, which has room for 1,000,000",
+        ),
+        (["--target-time", "0s"], "--target-time 0s is too short: 50 steps, the least that show anything"),
+        (["--target-time", "60s", "--iterations", "9000000"], "--iterations 9000000 contradicts --target-time 60s"),
+    ],
+)
+def test_a_budget_that_cannot_be_kept(
+    words: Words, said: str, capture: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert said in stopped(["train", capture, "-o", tmp_path / "run", *words], capfd)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_impossible_budget_is_said_before_photos_are_placed(
+    sample: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", sample / "images", "-o", tmp_path / "run", "--target-size", "2MB", "--max-gaussians", "90000"]
+    assert "contradicts" in stopped(words, capfd)
+    assert not (tmp_path / "run").exists()
