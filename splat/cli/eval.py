@@ -31,8 +31,8 @@ Split = Literal["test", "train", "all"]
 @dataclass
 class Eval:
     """Compares a run's renders with its held-out photos: PSNR, also with the colours fitted to each photo, SSIM, and
-    LPIPS where its weights are on this machine. Writes RUN/report.html: each view's scores, the worst and the best as
-    photo, render and error, the run's curves.
+    LPIPS where its weights are on this machine; and says how much floats in views from beside the path. Writes
+    RUN/report.html: each view's scores, the worst and the best as photo, render and error, the run's curves.
     """
 
     run: Annotated[Path, tyro.conf.Positional]
@@ -45,7 +45,8 @@ class Eval:
     """Where to render: auto takes an NVIDIA GPU where Splat's kernels run on one, else the CPU."""
     json: bool = False
     """Print one JSON object: psnr (dB), psnr_corrected (dB, with the colours fitted to each photo), ssim, lpips, views
-    (how many), gaussians, seconds (of this evaluation), train_seconds, report, per_view."""
+    (how many), floaters (percent of the picture in views off the path, score and worst), gaussians, seconds (of this
+    evaluation), train_seconds, report, per_view."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -56,7 +57,9 @@ def main(arguments: Sequence[str]) -> None:
             f"{options.run}: PSNR {values['psnr']:.2f} dB ({values['psnr_corrected']:.2f} dB with the colours fitted "
             f"to each photo), SSIM {values['ssim']:.4f} on {values['views']} "
             f"{'photos' if options.split == 'all' else f'{options.split} photos'}, {values['gaussians']:,} Gaussians\n"
-            f"LPIPS: {_lpips_text(values)}\nreport: {values['report']}"
+            f"LPIPS: {_lpips_text(values)}\n"
+            f"floaters: {values['floaters']['score']:.2f} % of the picture in {values['floaters']['views']} views from "
+            f"beside the path, {values['floaters']['worst']:.2f} % in the worst\nreport: {values['report']}"
         )
         report(values, text)
 
@@ -73,6 +76,7 @@ def evaluate_run(options: Eval) -> dict[str, Any]:
     import torch
 
     from splat.errors import SplatError
+    from splat.evaluate.floaters import score_floaters
     from splat.evaluate.metrics import BLACK, evaluate_views
     from splat.evaluate.perceptual import lpips_metric
     from splat.evaluate.report import mean
@@ -99,6 +103,8 @@ def evaluate_run(options: Eval) -> dict[str, Any]:
         background=torch.tensor(scene.background or BLACK),
         lpips=lpips,
     )
+    cameras = [scene.views[index].camera.to(gaussians.device) for index in scene.train]
+    floaters = score_floaters(gaussians, cameras, scene.extent, config.antialias)
     page, train_seconds = write_run_report(folder, config, scene, gaussians, views, indices, lpips_note)
     return {
         "psnr": mean(views, "psnr"),
@@ -107,6 +113,7 @@ def evaluate_run(options: Eval) -> dict[str, Any]:
         "lpips": mean(views, "lpips"),
         "lpips_note": lpips_note,
         "views": len(views),
+        "floaters": asdict(floaters),
         "gaussians": len(gaussians),
         "seconds": perf_counter() - started,
         "train_seconds": train_seconds,

@@ -76,6 +76,7 @@ def test_eval_reports_and_writes_the_page(run: Path, capfd: pytest.CaptureFixtur
     values = printed(capfd)
     assert values["views"] == 2 and values["gaussians"] > 0 and values["seconds"] > 0
     assert 5 < values["psnr"] < 60 and -1 <= values["ssim"] <= 1
+    assert 0 <= values["floaters"]["score"] <= values["floaters"]["worst"] <= 100
     assert [view["name"] for view in values["per_view"]] == ["images/00.png", "images/05.png"]
     logged = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     evaluation = next(entry for entry in logged if entry["kind"] == "eval")
