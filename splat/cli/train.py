@@ -47,6 +47,7 @@ class Train:
     """Trains a scene. Photos (or a video) without cameras are captured first, into OUTPUT/capture.
     The run's folder gets scene.ply, cameras.json, config.json, metrics.jsonl, checkpoints/ and report.html.
     Ctrl-C saves the run; --resume goes on with it.
+    Flags of the groups budget and data may be given without the group: --target-size 15MB, --masks FOLDER.
     """
 
     source: Annotated[Path, tyro.conf.Positional]
@@ -71,7 +72,7 @@ class Train:
 
 
 def main(arguments: Sequence[str]) -> int:
-    words = [SHORT_FLAGS.get(word, word) for word in arguments]
+    words = [_whole_flag(word) for word in arguments]
     options = parse(Train, "train", words, EXAMPLES)
     if options.resume:
         from splat.train.run import load_config
@@ -84,6 +85,12 @@ def main(arguments: Sequence[str]) -> int:
     with reporting(options.json) as report:
         scene = open_or_capture(options)
         return train_scene(options, scene, report)
+
+
+def _whole_flag(word: str) -> str:
+    """A word of the command line, with its group where it is one of SHORT_FLAGS; --flag=value counts, too."""
+    flag, equals, value = word.partition("=")
+    return SHORT_FLAGS.get(flag, flag) + equals + value
 
 
 def open_or_capture(options: Train) -> Scene:

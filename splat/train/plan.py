@@ -6,7 +6,7 @@ What a flag says stays; the other settings follow from the budget, the tightest 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 LEAST_GAUSSIANS, LEAST_STEPS = 1_000, 50
 #: Steps for whose sake photos are made smaller, by which factors, and pixels that their shorter side keeps.
 ENOUGH_STEPS, DOWNSCALES, LEAST_SIDE = 1_000, (1, 2, 3, 4, 6, 8, 12, 16), 200
-#: A degree of colours is kept if there is room for so many Gaussians a point of the capture.
-ROOM = 2.5
+#: Colours keep a degree if that leaves room for so many Gaussians a point of the capture: docs/benchmarks/budgets.md.
+ROOM = 4
 #: Gaussians that a step can settle: 40,000 in 2,000 steps, as in docs/benchmarks/quality.md.
 GAUSSIANS_PER_STEP = 20
 #: Share of the time that is planned with: refinements are not measured.
@@ -93,10 +93,14 @@ def plan_run(scene: Scene, config: TrainConfig) -> Plan:
             for f in factors
         ]
         planned, seconds = _within_time(config, forecasts, left)
+        if budget.size is not None:
+            # Fewer Gaussians than the file has room for may have more colours.
+            planned = replace(planned, sh_degree=fit_size(budget.size, _degrees(config), planned.max_gaussians)[1])
         size = f" at 1/{planned.downscale} of their size" if planned.downscale > 1 else ""
+        most = f"at most {planned.max_gaussians:,} Gaussians of SH degree {planned.sh_degree}"
         sentences.append(
-            f"{planned.iterations:,} steps on photos{size} with at most {planned.max_gaussians:,} Gaussians, "
-            f"some {seconds:.0f} s here, for --target-time {budget.target_time}."
+            f"{planned.iterations:,} steps on photos{size} with {most}, some {seconds:.0f} s here, "
+            f"for --target-time {budget.target_time}."
         )
     return Plan(planned, sentences, time.perf_counter() - started)
 
@@ -113,10 +117,8 @@ def tightest(config: TrainConfig, points: int, others: Iterable[Cap] = ()) -> Ca
     """
     budget, caps, own = config.budget, list(others), _own_cap(config)
     if budget.size is not None:
-        is_own = config.sh_degree != TrainConfig.sh_degree
-        degrees = [config.sh_degree] if is_own else range(config.sh_degree, -1, -1)
         wanted = max(ROOM * points, LEAST_GAUSSIANS) if own is None else own
-        count, degree = fit_size(budget.size, degrees, wanted)
+        count, degree = fit_size(budget.size, _degrees(config), wanted)
         caps.append(Cap(count, degree, f"--target-size {budget.target_size}"))
     if budget.target_device is not None:
         caps.append(Cap(DEVICES[budget.target_device], config.sh_degree, f"--target-device {budget.target_device}"))
@@ -139,6 +141,12 @@ def tightest(config: TrainConfig, points: int, others: Iterable[Cap] = ()) -> Ca
 def _own_cap(config: TrainConfig) -> int | None:
     """The user's own cap, if there is one."""
     return None if config.max_gaussians == TrainConfig.max_gaussians else config.max_gaussians
+
+
+def _degrees(config: TrainConfig) -> Sequence[int]:
+    """SH degrees that colours may have, the best first: the user's own, if there is one."""
+    is_own = config.sh_degree != TrainConfig.sh_degree
+    return [config.sh_degree] if is_own else range(config.sh_degree, -1, -1)
 
 
 def _factors(config: TrainConfig, images: Images) -> list[int]:

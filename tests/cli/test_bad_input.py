@@ -234,7 +234,7 @@ def test_a_bad_camera_path(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--target-size", "15"], "'15' is no size; write it like 15MB"),
+        (["--target-size=15"], "'15' is no size; write it like 15MB"),
         (["--target-vram", "lots"], "'lots' is no size"),
         (["--target-time", "5"], "'5' is no duration; write it like 90s, 5min or 1h30m"),
         (["--target-size", "50kB"], "--target-size 50kB has room for 701 Gaussians, and fewer than 1,000 show nothing"),

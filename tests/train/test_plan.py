@@ -55,6 +55,13 @@ def test_where_there_is_little_room_colours_lose_degrees_but_not_those_that_are_
     assert set_by_hand is not None and set_by_hand.sh_degree == 2
 
 
+def test_colours_keep_their_degrees_if_time_allows_but_few_gaussians(scene: Scene) -> None:
+    planned = plan_run(scene, asking(target_size="150kB")).config
+    assert (planned.max_gaussians, planned.sh_degree) == (FILE_COSTS["ply"].gaussians(150_000, 1), 1)
+    planned = plan_run(scene, asking(target_size="150kB", target_time="60s", iterations=20)).config
+    assert (planned.iterations, planned.max_gaussians, planned.sh_degree) == (20, 20 * GAUSSIANS_PER_STEP, 3)
+
+
 def test_a_cap_of_ones_own_stays(scene: Scene) -> None:
     planned = plan_run(scene, asking(target_size="2MB", max_gaussians=3_000)).config
     assert (planned.max_gaussians, planned.sh_degree) == (3_000, 3)
