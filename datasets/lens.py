@@ -179,6 +179,20 @@ class Lens:
         return BY_NAME[self.model].bend is None
 
     @property
+    def distortion(self) -> tuple[float, ...] | None:
+        """The coefficients that `splat.cameras.Cameras` takes of such a lens, which `is_fisheye` or not; None where it
+        has no place for the model."""
+        bend = BY_NAME[self.model].bend
+        if bend is _opencv:
+            return _padded(self.coefficients, 8)
+        return _padded(self.coefficients, 4) if self.is_fisheye else None
+
+    @property
+    def is_fisheye(self) -> bool:
+        """OpenCV's fisheye, or simpler."""
+        return BY_NAME[self.model].bend is _fisheye
+
+    @property
     def view_from_panorama(self) -> Array:
         """[3, 3] rotation to the axes of a view that looks along yaw and pitch."""
         (cy, sy), (cp, sp) = ((np.cos(angle), np.sin(angle)) for angle in (self.yaw, self.pitch))

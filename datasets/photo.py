@@ -1,8 +1,9 @@
-"""From a photo to the image that is trained on: straightened, resized, upright; and the camera of that image."""
+"""From a photo to the image that is trained on: straightened or as the lens bent it, resized, upright; and the camera
+of that image."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ class Photo:
         transposed: the lens is for the photo set upright by its EXIF orientation.
         turns: quarter turns, clockwise, at the very end.
         mask: a picture that is black where the photo is not to be used.
+        is_bent: the photo is left as the lens bent it, and its camera bends likewise.
     """
 
     path: Path
@@ -35,13 +37,24 @@ class Photo:
     transposed: bool = False
     turns: int = 0
     mask: Path | None = None
+    is_bent: bool = False
+
+    @property
+    def shown(self) -> Lens:
+        """The lens of the image, before it is resized and turned."""
+        return self.lens if self.is_bent else straightened(self.lens)
 
 
-def fit(path: Path, lens: Lens, header: Header, downscale: float, mask: Path | None) -> Photo | None:
+def fit(
+    path: Path, lens: Lens, header: Header, downscale: float, mask: Path | None, *, straighten: bool = True
+) -> Photo | None:
     """Joins a lens and the photo it is for, or None where the photo cannot be the one that the lens describes.
 
     COLMAP ignores the EXIF orientation, other tools apply it: the lens' own size tells. A lens for the stored pixels is
     used on them and the result turned upright. Sizes may differ (the photo is a smaller copy), shapes not.
+
+    Args:
+        straighten: by all means; otherwise only photos through lenses that cameras have no model for.
     """
     stored, turned = (header.width, header.height), (header.height, header.width)
     transposed = header.orientation >= 5 and _same_shape(lens, turned) and not _same_shape(lens, stored)
@@ -49,12 +62,13 @@ def fit(path: Path, lens: Lens, header: Header, downscale: float, mask: Path | N
     if not _same_shape(lens, size):
         return None
     lens = lens.resized(*size)
-    full = straightened(lens)
+    is_bent = not straighten and not lens.is_pinhole and lens.distortion is not None
+    full = lens if is_bent else straightened(lens)
     width, height = (max(1, round(side / downscale)) for side in (full.width, full.height))
     mirrored, turns = UPRIGHT.get(header.orientation, (False, 0))
     if transposed or mirrored:  # No camera writes mirrored photos, and no rigid pose mirrors a view: leave them.
         turns = 0
-    return Photo(path, lens, width, height, transposed, turns, mask)
+    return Photo(path, lens, width, height, transposed, turns, mask, is_bent)
 
 
 def _same_shape(lens: Lens, size: tuple[int, int]) -> bool:
@@ -92,20 +106,23 @@ def load(photo: Photo, background: tuple[float, float, float] | None) -> tuple[P
 
 def camera(photo: Photo, cam_from_world: NDArray[np.float64]) -> Cameras:
     """The camera [1], float32, of the image that `load` makes of a photo whose own camera stood at a pose [4, 4]."""
-    full = straightened(photo.lens)
+    full = photo.shown
     K = torch.tensor([[full.fx, 0, full.cx], [0, full.fy, full.cy], [0, 0, 1]], dtype=torch.float64)
-    viewmat = torch.from_numpy(cam_from_world)
-    view = Cameras(viewmat[None], K[None], full.width, full.height).resized(photo.width, photo.height)
+    view = Cameras(torch.from_numpy(cam_from_world)[None], K[None], full.width, full.height)
+    if photo.is_bent:
+        model = "fisheye" if full.is_fisheye else "pinhole"
+        view = replace(view, model=model, distortion=torch.tensor([full.distortion], dtype=torch.float64))
+    view = view.resized(photo.width, photo.height)
     for _ in range(photo.turns):
         view = _turned(view)
     return view.to(dtype=torch.float32)
 
 
 def _straighten(pixels: Pixels, photo: Photo) -> Pixels:
-    """Photo pixels -> pinhole image, resized by area, turned."""
+    """Photo pixels -> image, resized by area, turned."""
     import cv2
 
-    if not photo.lens.is_pinhole:
+    if not (photo.is_bent or photo.lens.is_pinhole):
         where = photo_from_straightened(photo.lens)
         # The map stays inside the photo; its outermost half pixel has no neighbour on one side and repeats the edge.
         pixels = cv2.remap(pixels, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # pyright: ignore
@@ -132,4 +149,9 @@ def _turned(camera: Cameras) -> Cameras:
     K = camera.Ks.clone()
     K[:, 0, 0], K[:, 1, 1] = camera.Ks[:, 1, 1], camera.Ks[:, 0, 0]
     K[:, 0, 2], K[:, 1, 2] = camera.height - camera.Ks[:, 1, 2], camera.Ks[:, 0, 2]
-    return Cameras(turn @ camera.viewmats, K, camera.height, camera.width)
+    distortion = camera.distortion
+    if distortion is not None and camera.model == "pinhole":
+        # The tangential terms turn with the image: (p1, p2) -> (p2, -p1).
+        k1, k2, p1, p2, *rest = distortion.unbind(1)
+        distortion = torch.stack([k1, k2, p2, -p1, *rest], dim=1)
+    return Cameras(turn @ camera.viewmats, K, camera.height, camera.width, camera.model, distortion)

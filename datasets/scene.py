@@ -31,7 +31,8 @@ WHITE = (1.0, 1.0, 1.0)
 
 @dataclass
 class View:
-    """A photo's name and its camera: pinhole, at the size the photo is loaded with, in the normalised world."""
+    """A photo's name and its camera, of the size the photo is loaded with, in the normalised world. It is a pinhole
+    unless the scene was opened with `straighten` false."""
 
     name: str
     camera: Cameras
@@ -70,7 +71,7 @@ class Scene:
         self.cache = ImageCache(self._decode, CACHE_BYTES)
 
     def image(self, index: int) -> Tensor:
-        """[H, W, 3] uint8: the straightened, resized photo. Decoded on first use; do not write into it.
+        """[H, W, 3] uint8: the resized photo, straightened or not. Decoded on first use; do not write into it.
 
         Raises:
             SplatError: the photo was damaged or removed since the scene was opened.
@@ -114,6 +115,7 @@ def open_scene(
     masks: str | os.PathLike[str] | None = None,
     background: tuple[float, float, float] | None = None,
     normalize: bool = True,
+    straighten: bool = True,
 ) -> Scene:
     """Opens a capture: reads its cameras and the photos' headers, and leaves out the photos that are damaged.
 
@@ -129,6 +131,8 @@ def open_scene(
         background: laid under transparent photos, RGB in [0, 1]. By default transparency is a mask, except in the
             format "blender", whose renderings get white.
         normalize: centre, turn and scale the world (see normalize.py); otherwise it stays the capture's own.
+        straighten: resample photos to what a pinhole camera would have seen; otherwise they stay as their lens bent
+            them, and the cameras bend likewise. Lenses beyond OpenCV's models, and panoramas, are straightened anyway.
 
     Raises:
         SplatError: no capture there, damaged files, or fewer than 3 usable views.
@@ -143,7 +147,7 @@ def open_scene(
         raise ValueError(f"test_every must be >= 0, got {test_every}")
     name = _require_format(path) if format == "auto" else format
     capture: Capture = import_module(f"splat.datasets.{name}").load(path)
-    frames, photos = _usable(path, capture, downscale, Path(masks) if masks is not None else None)
+    frames, photos = _usable(path, capture, downscale, Path(masks) if masks is not None else None, straighten)
     if name == "colmap":
         _name_unregistered(capture)
     names = [frame.name for frame in frames]
@@ -178,7 +182,9 @@ def _require_format(path: Path) -> str:
     return name
 
 
-def _usable(path: Path, capture: Capture, downscale: float, masks: Path | None) -> tuple[list[Frame], list[Photo]]:
+def _usable(
+    path: Path, capture: Capture, downscale: float, masks: Path | None, straighten: bool
+) -> tuple[list[Frame], list[Photo]]:
     """The frames whose photo can be read and fits its camera, sorted by name; says what was left out."""
     if masks is not None and not masks.is_dir():
         raise SplatError(f"{masks} is no folder, so there are no masks in it; check the path")
@@ -186,7 +192,11 @@ def _usable(path: Path, capture: Capture, downscale: float, masks: Path | None) 
     kept: list[tuple[Frame, Photo]] = []
     left_out: dict[str, list[str]] = {}
     frames = sorted(capture.frames, key=lambda frame: frame.name)
-    opened = in_order(lambda frame: _open_photo(frame, capture.images, downscale, masks), frames, default_threads())
+
+    def opening(frame: Frame) -> tuple[str, Photo | None]:
+        return _open_photo(frame, capture.images, downscale, masks, straighten)
+
+    opened = in_order(opening, frames, default_threads())
     for frame, (reason, photo) in zip(frames, opened, strict=True):
         if photo is None:
             left_out.setdefault(reason, []).append(frame.name)
@@ -194,6 +204,9 @@ def _usable(path: Path, capture: Capture, downscale: float, masks: Path | None) 
             kept.append((frame, photo))
     reasons = [f"{counted(len(names), 'photo')} {reason}: {listed(names)}." for reason, names in left_out.items()]
     capture.warnings += reasons
+    beyond = sorted({photo.lens.model for _, photo in kept if not (straighten or photo.lens.distortion is not None)})
+    if beyond:
+        capture.warnings.append(f"Photos through {' and '.join(beyond)} lenses are straightened all the same.")
     if len(kept) < MIN_VIEWS:
         why = " ".join(capture.warnings) or "The capture has no more photos than that."
         raise SplatError(
@@ -203,7 +216,9 @@ def _usable(path: Path, capture: Capture, downscale: float, masks: Path | None) 
     return [frame for frame, _ in kept], [photo for _, photo in kept]
 
 
-def _open_photo(frame: Frame, folder: Path, downscale: float, masks: Path) -> tuple[str, Photo | None]:
+def _open_photo(
+    frame: Frame, folder: Path, downscale: float, masks: Path, straighten: bool
+) -> tuple[str, Photo | None]:
     """The photo of a frame, from the folder of smaller copies where it is there; else the reason why not."""
     if not np.isfinite(frame.cam_from_world).all():
         return "have a pose that is no number", None
@@ -222,7 +237,7 @@ def _open_photo(frame: Frame, folder: Path, downscale: float, masks: Path) -> tu
     if not is_whole(path):
         return "damaged", None
     mask = frame.mask or _find_mask(masks, _name_in(folder, frame.path))
-    photo = fit(path, frame.lens, header, downscale, mask)
+    photo = fit(path, frame.lens, header, downscale, mask, straighten=straighten)
     return "of another shape than their camera", photo
 
 

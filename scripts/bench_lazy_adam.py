@@ -28,11 +28,11 @@ class EveryStep(Adam):
     """Adam as it is written: every number at every step, its gradient 0 where no camera sees the Gaussian."""
 
     def step(self, number: int, rates: dict[str, float], frame: Frame) -> None:
-        tensors, settings = [self.parameters[name].detach() for name in PARAMETERS], frame.settings
+        tensors, settings = [self.parameters[name].detach() for name in PARAMETERS], dict(frame.settings)
         seen, v = frame.projection, frame.cotangents()
         gradients = torch.ops.splat.project_backward.default(
-            *tensors, frame.cameras.viewmats, frame.cameras.Ks, None, *settings.values(), seen.extents.detach(),
-            seen.colours.detach(), v.means2d, v.depths, v.conics, v.opacities, v.colours, False,
+            *tensors, frame.cameras.viewmats, frame.cameras.Ks, None, settings.pop("lenses"), *settings.values(),
+            seen.extents.detach(), seen.colours.detach(), v.means2d, v.depths, v.conics, v.opacities, v.colours, False,
         )  # fmt: skip
         by_element: list[list[float]] = [[rates[name]] for name in PARAMETERS]
         by_element[4] = [rates["sh"]] * 3 + [rates[RATES[5]]] * (3 * tensors[4].shape[1] - 3)

@@ -78,7 +78,7 @@ struct Projection {
 
   Projection() {
     const float viewmat[16] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}, K[9] = {500, 0, 320, 0, 500, 240, 0, 0, 1};
-    camera = splat::make_camera(viewmat, K, 640, 480);
+    camera = splat::make_camera(viewmat, K, nullptr, 640, 480);
   }
 
   splat::Splat<N> splat() const { return splat::splat_of<splat::CameraModel::pinhole>(camera, gaussian, false); }
@@ -91,7 +91,7 @@ struct Projection {
   }
 
   void forward() const {
-    projected(splat(), 0.3f, false, 640, 480);
+    projected<splat::CameraModel::pinhole>(splat(), 0.3f, false, 640, 480);
     N Y[splat::kMaxShCoefficients], inverse_length;
     basis(Y, inverse_length);
     splat::operations += 2 * kChannels * kCoefficients + kChannels;  // a sum of products, and a maximum

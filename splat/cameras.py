@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from splat import checks
+from splat import checks, lens
 
 CameraModel = Literal["pinhole", "ortho", "fisheye"]
 #: The order is the number that the native ops take.
@@ -24,7 +24,9 @@ class Cameras:
         viewmats: [C, 4, 4] camera from world; OpenCV axes (+x right, +y down, +z forward).
         Ks: [C, 3, 3] intrinsics, pixels; pixel centres are at half-integers.
         width, height: image size, pixels.
-        model: "pinhole", "ortho" (Ks in pixels per world unit) or "fisheye" (OpenCV's equidistant, undistorted).
+        model: "pinhole", "ortho" (Ks in pixels per world unit) or "fisheye" (OpenCV's equidistant).
+        distortion: [C, D] coefficients of lenses that bend, in OpenCV's order: k1 k2 p1 p2, also with k3, or with
+            k3 k4 k5 k6, for "pinhole"; k1 k2 k3 k4 for "fisheye". None: they do not bend.
     """
 
     viewmats: Tensor
@@ -32,10 +34,14 @@ class Cameras:
     width: int
     height: int
     model: CameraModel = "pinhole"
+    distortion: Tensor | None = None
 
     def __post_init__(self) -> None:
         checks.cameras(self.viewmats, self.Ks, self.width, self.height)
         checks.one_of("model", self.model, CAMERA_MODELS)
+        if self.distortion is not None:
+            lens.check(self.distortion, len(self), self.model)
+            checks.same_kind("viewmats", self.viewmats, distortion=self.distortion)
 
     def __len__(self) -> int:
         return self.viewmats.shape[0]
@@ -44,7 +50,13 @@ class Cameras:
         """The cameras picked; an int gives a batch of one."""
         if isinstance(index, int):
             index = slice(index, index + 1 or None)
-        return replace(self, viewmats=self.viewmats[index], Ks=self.Ks[index])
+        distortion = None if self.distortion is None else self.distortion[index]
+        return replace(self, viewmats=self.viewmats[index], Ks=self.Ks[index], distortion=distortion)
+
+    @property
+    def kind(self) -> tuple[int, int, str, int]:
+        """What cameras of one batch have in common: width, height, model and number of distortion coefficients."""
+        return self.width, self.height, self.model, 0 if self.distortion is None else self.distortion.shape[1]
 
     @property
     def positions(self) -> Tensor:
@@ -57,10 +69,15 @@ class Cameras:
         """[C, 3] unit viewing directions in world axes."""
         return self.viewmats[:, 2, :3]
 
+    @property
+    def lenses(self) -> Tensor | None:
+        """[C, 9] what `splat.ops.project.project` takes of lenses that bend; None if they do not."""
+        return None if self.distortion is None else lens.lenses(self.distortion, self.model)
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Cameras:
-        return replace(
-            self, viewmats=self.viewmats.to(device=device, dtype=dtype), Ks=self.Ks.to(device=device, dtype=dtype)
-        )
+        names = ("viewmats", "Ks", "distortion")
+        tensors = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return replace(self, **{name: value.to(device=device, dtype=dtype) for name, value in tensors.items()})
 
     def resized(self, width: int, height: int) -> Cameras:
         """The same views at another image size; intrinsics follow each axis' actual ratio."""
@@ -69,11 +86,37 @@ class Cameras:
 
     @staticmethod
     def concat(parts: list[Cameras]) -> Cameras:
-        """One batch of views that share size and model."""
+        """One batch of views that share `kind`."""
         first = parts[0]
-        if any((part.width, part.height, part.model) != (first.width, first.height, first.model) for part in parts):
-            raise ValueError("cameras of one batch must share width, height and model")
-        return replace(first, viewmats=torch.cat([p.viewmats for p in parts]), Ks=torch.cat([p.Ks for p in parts]))
+        if any(part.kind != first.kind for part in parts):
+            raise ValueError("cameras of one batch must share width, height and model, and the kind of distortion")
+        bent = [part.distortion for part in parts if part.distortion is not None]
+        return replace(
+            first,
+            viewmats=torch.cat([p.viewmats for p in parts]),
+            Ks=torch.cat([p.Ks for p in parts]),
+            distortion=torch.cat(bent) if bent else None,
+        )
+
+
+def pixels(camera: Cameras, points: Tensor) -> Tensor:
+    """Where a camera shows points.
+
+    Args:
+        camera: one.
+        points: [P, 3] in the camera's own axes.
+
+    Returns:
+        [P, 2] px; NaN for what is behind the camera or outside the field of its lens.
+    """
+    K = camera.Ks[0]
+    bent = points[:, :2]
+    if camera.model != "ortho":
+        slopes = bent / points[:, 2:]
+        lenses = lens.STRAIGHT.to(points) if camera.lenses is None else camera.lenses[0]
+        is_shown = (points[:, 2] > 0) & (slopes[:, 0].square() + slopes[:, 1].square() < lenses[8])
+        bent = torch.where(is_shown[:, None], lens.bend(slopes, lenses, camera.model), math.nan)
+    return torch.stack([K[0, 0] * bent[:, 0] + K[0, 2], K[1, 1] * bent[:, 1] + K[1, 2]], dim=1)
 
 
 def look_at(position: Tensor, target: Tensor, up: Tensor) -> Tensor:
@@ -117,7 +160,7 @@ def orbit(cameras: Cameras, frames: int) -> Cameras:
     """A closed circle around what the given cameras look at, at their mean height, distance and field of view.
 
     Args:
-        cameras: the training views, at least one.
+        cameras: the training views, at least one. Where their lenses bend, those of the circle do not.
         frames: number of views on the circle.
     """
     target = focus_point(cameras)

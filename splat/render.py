@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Literal, TypedDict, get_args
 
 import torch
 from torch import Tensor
@@ -14,6 +14,10 @@ from splat.gaussians import Gaussians
 from splat.ops.blend import blend
 from splat.ops.project import Projection, project
 from splat.ops.tiles import TileLists, tiles
+
+#: How Gaussians get to the image: ewa, by the camera's Jacobian; unscented, by points of them; auto, unscented where
+#: the lens bends and ewa elsewhere.
+ProjectionMode = Literal["auto", "ewa", "unscented"]
 
 #: Variance added to the projected covariance [px^2], and whether opacity is lowered to keep the splat's energy.
 #: classic: Kerbl et al. 2023. antialiased: the same filter with compensation (gsplat). mip: Mip-Splatting's 2D filter.
@@ -71,6 +75,7 @@ def render(
     features: Tensor | None = None,
     sh_degree: int | None = None,
     antialias: str = "classic",
+    projection: ProjectionMode = "auto",
     near: float = 0.01,
     far: float = 1e10,
     depth: bool = False,
@@ -87,16 +92,18 @@ def render(
         features: [N, D] or [C, N, D] channels blended instead of the SH colours.
         sh_degree: highest SH degree to evaluate; the scene's own if None.
         antialias: "classic", "antialiased" or "mip" (see `ANTIALIAS`).
+        projection: see `ProjectionMode`.
         near, far: Gaussians with depth outside (near, far) are culled. World units.
         depth: also compute accumulated (hence expected) and median depth.
         absgrad: also accumulate absolute screen-space gradients (AbsGS), found in `Rendering.absgrad.grad`.
 
     Raises:
-        ValueError, TypeError: a shape, dtype or device disagrees; an unknown mode; near <= 0.
+        ValueError, TypeError: a shape, dtype or device disagrees; an unknown mode, or one that these cameras do not
+            have; near <= 0.
 
     Source:
-        Kerbl et al., "3D Gaussian Splatting", 2023; Zwicker et al., "EWA Splatting", 2002. Differs: opacity-aware
-        extents and exact tile lists, which leave the image unchanged.
+        Kerbl et al., "3D Gaussian Splatting", 2023; Zwicker et al., "EWA Splatting", 2002; Wu et al., "3DGUT", 2025.
+        Differs: opacity-aware extents and exact tile lists, which leave the image unchanged.
     """
     checks.same_kind("means", gaussians.means, viewmats=cameras.viewmats, Ks=cameras.Ks)
     count, views = len(gaussians), len(cameras)
@@ -104,18 +111,20 @@ def render(
         checks.shape("features", features, (count, "D") if features.dim() < 3 else (views, count, "D"))
         checks.same_kind("means", gaussians.means, features=features)
 
-    settings = projection_settings(gaussians, cameras, sh_degree=sh_degree, antialias=antialias, near=near, far=far)
+    settings = projection_settings(
+        gaussians, cameras, sh_degree=sh_degree, antialias=antialias, projection=projection, near=near, far=far
+    )
     if features is not None:
         settings["sh_degree"] = -1
-    projection = project(**gaussians.parameters(), viewmats=cameras.viewmats, Ks=cameras.Ks, **settings)
-    colours = projection.colours if features is None else features.expand(views, count, features.shape[-1])
+    projected = project(**gaussians.parameters(), viewmats=cameras.viewmats, Ks=cameras.Ks, **settings)
+    colours = projected.colours if features is None else features.expand(views, count, features.shape[-1])
     return composite(
-        projection, colours, cameras.width, cameras.height, background=background, depth=depth, absgrad=absgrad
+        projected, colours, cameras.width, cameras.height, background=background, depth=depth, absgrad=absgrad
     )
 
 
 class ProjectionSettings(TypedDict):
-    """What `project` is told beside tensors; its arguments' names."""
+    """What `project` is told of a scene and cameras beside their own tensors; its arguments' names."""
 
     width: int
     height: int
@@ -125,6 +134,8 @@ class ProjectionSettings(TypedDict):
     far: float
     eps2d: float
     compensate: bool
+    unscented: bool
+    lenses: Tensor | None
 
 
 def projection_settings(
@@ -133,11 +144,18 @@ def projection_settings(
     *,
     sh_degree: int | None = None,
     antialias: str = "classic",
+    projection: ProjectionMode = "auto",
     near: float = 0.01,
     far: float = 1e10,
 ) -> ProjectionSettings:
     """From `render`'s arguments to those of `project`."""
     checks.one_of("antialias", antialias, list(ANTIALIAS))
+    checks.one_of("projection", projection, get_args(ProjectionMode))
+    if projection == "ewa" and cameras.distortion is not None:
+        raise ValueError("projection 'ewa' has no lenses that bend; use 'unscented', or cameras without distortion")
+    if projection == "unscented" and cameras.model == "ortho":
+        raise ValueError("projection 'unscented' has no ortho cameras, for which 'ewa' is exact; use that")
+    lenses = cameras.lenses
     eps2d, compensate = ANTIALIAS[antialias]
     return {
         "width": cameras.width,
@@ -148,6 +166,8 @@ def projection_settings(
         "far": far,
         "eps2d": eps2d,
         "compensate": compensate,
+        "unscented": projection == "unscented" or lenses is not None,
+        "lenses": lenses,
     }
 
 

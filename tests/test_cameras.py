@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -74,3 +76,15 @@ def test_wrong_shapes_and_models_are_named():
     with pytest.raises(ValueError, match="model must be one of pinhole, ortho, fisheye, got 'spherical'"):
         Cameras(views.viewmats, views.Ks, 64, 48, "spherical")  # pyright: ignore[reportArgumentType]
     assert len(views[-1]) == 1 and len(views[2:5]) == 3
+
+
+def test_distortion_goes_where_its_camera_goes():
+    views = ring()
+    bent = replace(views, distortion=torch.arange(32.0).view(8, 4) / 1000)
+    assert torch.equal(bent[3].distortion, bent.distortion[3:4])
+    assert bent.to(dtype=torch.float64).distortion.dtype == torch.float64
+    assert torch.equal(bent.resized(32, 24).distortion, bent.distortion)
+    assert torch.equal(Cameras.concat([bent[:3], bent[3:]]).distortion, bent.distortion)
+    with pytest.raises(ValueError, match="the kind of distortion"):
+        Cameras.concat([bent, views])
+    assert orbit(bent, 5).distortion is None

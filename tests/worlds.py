@@ -10,6 +10,7 @@ from backends import randn
 from torch import Tensor
 
 from splat.cameras import CAMERA_MODELS, CameraModel
+from splat.lens import lenses
 
 #: Names of the tensors that projection is differentiable in.
 PARAMETERS = ("means", "quats", "log_scales", "opacity_logits", "sh", "viewmats")
@@ -29,6 +30,8 @@ class World:
     width: int
     height: int
     model: CameraModel = "pinhole"
+    unscented: bool = False
+    distortion: Tensor | None = None
 
     def leaves(self, dtype: torch.dtype = torch.float32) -> list[Tensor]:
         """Fresh copies of the PARAMETERS, in order."""
@@ -42,7 +45,9 @@ class World:
         """The keyword arguments of `project`."""
         model = CAMERA_MODELS.index(self.model)
         limits = {"near": 0.05, "far": 50.0}
-        return {"sh_degree": sh_degree, "camera_model": model, **limits, "eps2d": eps2d, "compensate": compensate}
+        settings = {"sh_degree": sh_degree, "camera_model": model, **limits, "eps2d": eps2d, "compensate": compensate}
+        lens = {} if self.distortion is None else {"lenses": lenses(self.distortion, self.model)}
+        return {**settings, "unscented": self.unscented, **lens}
 
 
 def cameras(count: int, width: int, height: int, model: CameraModel) -> tuple[Tensor, Tensor]:

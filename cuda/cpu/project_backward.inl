@@ -92,7 +92,7 @@ void backward(const ProjectParams& a, const ProjectCotangents& in, const Gaussia
   Gradients gradients;
   clear(a, out, end - begin);
   for (int64_t c = 0; c < a.cameras; ++c) {
-    const Camera camera = make_camera(a.viewmats + 16 * c, a.Ks + 9 * c, a.width, a.height);
+    const Camera camera = camera_of(a, c);
     const int64_t row = c * a.count + begin;
     int count = 0;
     for (int i = 0; i < static_cast<int>(end - begin); ++i) {
@@ -145,6 +145,10 @@ ProjectBackward project_backward() {
         return backward<CameraModel::ortho>(a, in, out, pose_sums, begin, end);
       case CameraModel::fisheye:
         return backward<CameraModel::fisheye>(a, in, out, pose_sums, begin, end);
+      case CameraModel::unscented_pinhole:
+        return backward<CameraModel::unscented_pinhole>(a, in, out, pose_sums, begin, end);
+      case CameraModel::unscented_fisheye:
+        return backward<CameraModel::unscented_fisheye>(a, in, out, pose_sums, begin, end);
     }
   };
 }

@@ -25,6 +25,11 @@ inline int lowest_bit(uint32_t bits) {
 #endif
 }
 
+inline Camera camera_of(const ProjectParams& a, int64_t c) {
+  return make_camera(a.viewmats + 16 * c, a.Ks + 9 * c, a.lenses ? a.lenses + Lens::kNumbers * c : nullptr, a.width,
+                     a.height);
+}
+
 /// Records of COUNT numbers as columns, from which vectors are loaded. Copying records to columns one number at a time
 /// is faster than the gather instructions of x86. The pitch keeps columns off each other's cache sets.
 template <int COUNT>

@@ -35,7 +35,7 @@ int in_depth_range(const ProjectParams& a, const Camera& camera, const float* me
 template <CameraModel MODEL>
 uint32_t project_lanes(const ProjectParams& a, const Camera& camera, const Inputs& in, int place, Outputs& out) {
   const Splat<V> s = splat_of<MODEL>(camera, gaussian_at(a, in, place), a.filters);
-  const Projected<V> found = projected(s, a.eps2d, a.compensate, a.width, a.height);
+  const Projected<V> found = projected<MODEL>(s, a.eps2d, a.compensate, a.width, a.height);
   out.set(kMean2d, place, found.mean.x);
   out.set(kMean2d + 1, place, found.mean.y);
   out.set(kDepth, place, found.depth);
@@ -88,7 +88,7 @@ void forward(const ProjectParams& a, const ProjectOutputs& out, int64_t begin, i
   Inputs in;
   Outputs splats;
   for (int64_t c = 0; c < a.cameras; ++c) {
-    const Camera camera = make_camera(a.viewmats + 16 * c, a.Ks + 9 * c, a.width, a.height);
+    const Camera camera = camera_of(a, c);
     const int64_t row = c * a.count + begin;
     clear(a, out, row, end - begin);
     const int count = in_depth_range(a, camera, a.means + 3 * begin, static_cast<int>(end - begin), candidates);
@@ -126,6 +126,10 @@ ProjectForward project_forward() {
         return forward<CameraModel::ortho>(a, out, begin, end);
       case CameraModel::fisheye:
         return forward<CameraModel::fisheye>(a, out, begin, end);
+      case CameraModel::unscented_pinhole:
+        return forward<CameraModel::unscented_pinhole>(a, out, begin, end);
+      case CameraModel::unscented_fisheye:
+        return forward<CameraModel::unscented_fisheye>(a, out, begin, end);
     }
   };
 }

@@ -27,7 +27,7 @@ __device__ __forceinline__ void sh_vjp(const ProjectParams& a, const ProjectCota
   for (int64_t c = 0; c < a.cameras; ++c) {
     if (!is_seen(a, in, i, c)) continue;
     const int64_t row = c * a.count + i;
-    const Camera camera = make_camera(a.viewmats + 16 * c, a.Ks + 9 * c, a.width, a.height);
+    const Camera camera = camera_of(a, c);
     float inverse_length;
     sh_basis(sh_direction(mean + camera.minus_centre, inverse_length), DEGREE, Y);
     const Vec3<float> v = v_unclamped(in, row);
@@ -235,7 +235,7 @@ __global__ void __launch_bounds__(kProjectThreads) backward(ProjectParams a, Pro
   Gradient sum;
   for (int64_t c = 0; c < a.cameras; ++c) {
     __syncthreads();
-    if (threadIdx.x == 0) shared.camera = make_camera(a.viewmats + 16 * c, a.Ks + 9 * c, a.width, a.height);
+    if (threadIdx.x == 0) shared.camera = camera_of(a, c);
     __syncthreads();
     const int64_t row = c * a.count + i;
     PoseGradient<float> pose = {};

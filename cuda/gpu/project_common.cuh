@@ -21,6 +21,11 @@ constexpr int kShCount = DEGREE < 0 ? 1 : (DEGREE + 1) * (DEGREE + 1);
 template <int DEGREE>
 constexpr int kShWidth = 3 * kShCount<DEGREE>;
 
+__device__ __forceinline__ Camera camera_of(const ProjectParams& a, int64_t c) {
+  return make_camera(a.viewmats + 16 * c, a.Ks + 9 * c, a.lenses ? a.lenses + Lens::kNumbers * c : nullptr, a.width,
+                     a.height);
+}
+
 __device__ __forceinline__ Vec3<float> vector_at(const float* vectors, int64_t i) {
   return {vectors[3 * i], vectors[3 * i + 1], vectors[3 * i + 2]};
 }
@@ -65,6 +70,10 @@ void with_model(const ProjectParams& a, const Work& work) {
       return work(ModelConstant<CameraModel::ortho>(), degree);
     case CameraModel::fisheye:
       return work(ModelConstant<CameraModel::fisheye>(), degree);
+    case CameraModel::unscented_pinhole:
+      return work(ModelConstant<CameraModel::unscented_pinhole>(), degree);
+    case CameraModel::unscented_fisheye:
+      return work(ModelConstant<CameraModel::unscented_fisheye>(), degree);
   }
 }
 

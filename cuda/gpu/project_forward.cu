@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(kProjectThreads) forward(ProjectParams a, Proj
   SPLAT_SHARED(Shared, shared);
   const Camera& camera = shared.camera;
   const int64_t c = blockIdx.y;
-  if (threadIdx.x == 0) shared.camera = make_camera(a.viewmats + 16 * c, a.Ks + 9 * c, a.width, a.height);
+  if (threadIdx.x == 0) shared.camera = camera_of(a, c);
   __syncthreads();
   const int warp = threadIdx.x / kWarp;
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kProjectThreads + threadIdx.x;
@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(kProjectThreads) forward(ProjectParams a, Proj
     const float z = dot(camera.R.row2, mean) + camera.t.z;
     if (z > a.near_plane && z < a.far_plane) {
       const Splat<float> s = splat_of<MODEL>(camera, gaussian_at(a, i, mean), a.filters);
-      splat = projected(s, a.eps2d, a.compensate, a.width, a.height);
+      splat = projected<MODEL>(s, a.eps2d, a.compensate, a.width, a.height);
       visible = splat.visible;
     }
   }

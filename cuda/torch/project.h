@@ -4,6 +4,7 @@
 
 #include <tuple>
 
+#include "splat/math/camera.h"
 #include "splat/math/sh.h"
 #include "splat/ops/project.h"
 #include "torch/adam.h"
@@ -13,7 +14,7 @@ namespace splat {
 /// The inputs, contiguous and alive as long as the parameters that point into them.
 struct ProjectInputs {
   Tensor means, quats, log_scales, opacity_logits, sh, viewmats, Ks;
-  std::optional<Tensor> filters;
+  std::optional<Tensor> filters, lenses;
   ProjectParams params;
 };
 
@@ -24,9 +25,10 @@ inline ScalarType sh_type(const Tensor& sh) {
 
 inline ProjectInputs checked_project_inputs(const Tensor& means, const Tensor& quats, const Tensor& log_scales,
                                             const Tensor& opacity_logits, const Tensor& sh, const Tensor& viewmats,
-                                            const Tensor& Ks, const std::optional<Tensor>& filters, int64_t width,
-                                            int64_t height, int64_t sh_degree, int64_t camera_model,
-                                            double near_plane, double far_plane, double eps2d, bool compensate) {
+                                            const Tensor& Ks, const std::optional<Tensor>& filters,
+                                            const std::optional<Tensor>& lenses, int64_t width, int64_t height,
+                                            int64_t sh_degree, int64_t camera_model, double near_plane,
+                                            double far_plane, double eps2d, bool compensate, bool unscented) {
   const int64_t n = means.dim() > 0 ? means.size(0) : 0, c = viewmats.dim() > 0 ? viewmats.size(0) : 0;
   ProjectInputs in{checked(means, "means", {n, 3}),
                    checked(quats, "quats", {n, 4}),
@@ -36,13 +38,18 @@ inline ProjectInputs checked_project_inputs(const Tensor& means, const Tensor& q
                    checked(viewmats, "viewmats", {c, 4, 4}),
                    checked(Ks, "Ks", {c, 3, 3}),
                    {},
+                   {},
                    {}};
   if (filters) in.filters = checked(*filters, "filters", {n});
+  if (lenses) in.lenses = checked(*lenses, "lenses", {c, Lens::kNumbers});
   const int64_t k = in.sh.size(1);
   STD_TORCH_CHECK(sh_degree >= -1 && sh_degree <= 4 && (sh_degree + 1) * (sh_degree + 1) <= k,
                   "sh_degree must be -1 (no colours) to 4 and sh must hold its coefficients; got degree ", sh_degree,
                   " and ", k, " coefficients");
   STD_TORCH_CHECK(camera_model >= 0 && camera_model <= 2, "camera_model must be 0, 1 or 2, got ", camera_model);
+  const auto model = static_cast<CameraModel>(camera_model);
+  STD_TORCH_CHECK(!unscented || model != CameraModel::ortho, "an orthographic camera has no unscented transform");
+  STD_TORCH_CHECK(unscented || !lenses, "a lens that bends needs the unscented transform");
   STD_TORCH_CHECK(width > 0 && height > 0, "width and height must be > 0, got ", width, " x ", height);
   STD_TORCH_CHECK(near_plane > 0, "near must be > 0, got ", near_plane);
   STD_TORCH_CHECK(eps2d >= 0, "eps2d must be >= 0, got ", eps2d);
@@ -59,13 +66,16 @@ inline ProjectInputs checked_project_inputs(const Tensor& means, const Tensor& q
   p.viewmats = floats(in.viewmats);
   p.Ks = floats(in.Ks);
   p.filters = in.filters ? floats(*in.filters) : nullptr;
+  p.lenses = in.lenses ? floats(*in.lenses) : nullptr;
   p.width = static_cast<float>(width);
   p.height = static_cast<float>(height);
   p.near_plane = static_cast<float>(near_plane);
   p.far_plane = static_cast<float>(far_plane);
   p.eps2d = static_cast<float>(eps2d);
   p.sh_degree = static_cast<int>(sh_degree);
-  p.camera_model = static_cast<int>(camera_model);
+  p.camera_model = static_cast<int>(!unscented                      ? model
+                                    : model == CameraModel::fisheye ? CameraModel::unscented_fisheye
+                                                                    : CameraModel::unscented_pinhole);
   p.compensate = compensate;
   return in;
 }
@@ -75,11 +85,12 @@ using ProjectResult = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>
 /// The op, by RUN(params, outputs, like), where `like` is a tensor on the device.
 template <auto RUN>
 ProjectResult project(Tensor means, Tensor quats, Tensor log_scales, Tensor opacity_logits, Tensor sh, Tensor viewmats,
-                      Tensor Ks, std::optional<Tensor> filters, int64_t width, int64_t height, int64_t sh_degree,
-                      int64_t camera_model, double near_plane, double far_plane, double eps2d, bool compensate) {
+                      Tensor Ks, std::optional<Tensor> filters, std::optional<Tensor> lenses, int64_t width,
+                      int64_t height, int64_t sh_degree, int64_t camera_model, double near_plane, double far_plane,
+                      double eps2d, bool compensate, bool unscented) {
   const ProjectInputs in = checked_project_inputs(means, quats, log_scales, opacity_logits, sh, viewmats, Ks, filters,
-                                                  width, height, sh_degree, camera_model, near_plane, far_plane,
-                                                  eps2d, compensate);
+                                                  lenses, width, height, sh_degree, camera_model, near_plane,
+                                                  far_plane, eps2d, compensate, unscented);
   const int64_t c = in.params.cameras, n = in.params.count;
   const Tensor means2d = empty(in.means, {c, n, 2}), depths = empty(in.means, {c, n});
   const Tensor conics = empty(in.means, {c, n, 3}), opacities = empty(in.means, {c, n});
@@ -114,14 +125,15 @@ struct CheckedCotangents {
 /// The op, by RUN(params, cotangents, gradients, v_viewmats, like); v_viewmats is null if it is not wanted.
 template <auto RUN>
 ProjectResult project_backward(Tensor means, Tensor quats, Tensor log_scales, Tensor opacity_logits, Tensor sh,
-                               Tensor viewmats, Tensor Ks, std::optional<Tensor> filters, int64_t width,
-                               int64_t height, int64_t sh_degree, int64_t camera_model, double near_plane,
-                               double far_plane, double eps2d, bool compensate, Tensor extents, Tensor colours,
-                               Tensor v_means2d, Tensor v_depths, Tensor v_conics, Tensor v_opacities,
-                               Tensor v_colours, bool needs_viewmats) {
+                               Tensor viewmats, Tensor Ks, std::optional<Tensor> filters,
+                               std::optional<Tensor> lenses, int64_t width, int64_t height, int64_t sh_degree,
+                               int64_t camera_model, double near_plane, double far_plane, double eps2d,
+                               bool compensate, bool unscented, Tensor extents, Tensor colours, Tensor v_means2d,
+                               Tensor v_depths, Tensor v_conics, Tensor v_opacities, Tensor v_colours,
+                               bool needs_viewmats) {
   const ProjectInputs in = checked_project_inputs(means, quats, log_scales, opacity_logits, sh, viewmats, Ks, filters,
-                                                  width, height, sh_degree, camera_model, near_plane, far_plane,
-                                                  eps2d, compensate);
+                                                  lenses, width, height, sh_degree, camera_model, near_plane,
+                                                  far_plane, eps2d, compensate, unscented);
   const int64_t c = in.params.cameras, n = in.params.count;
   const CheckedCotangents cotangents(in.params, extents, colours, v_means2d, v_depths, v_conics, v_opacities,
                                      v_colours);
@@ -149,16 +161,17 @@ inline GaussianRows rows_in_place(const std::vector<Tensor>& tensors, const char
 /// The op, by RUN(params, cotangents, adam, like).
 template <auto RUN>
 void project_adam(std::vector<Tensor> gaussians, std::vector<Tensor> exp_avgs, std::vector<Tensor> exp_avg_sqs,
-                  Tensor last_steps, Tensor viewmats, Tensor Ks, std::optional<Tensor> filters, int64_t width,
-                  int64_t height, int64_t sh_degree, int64_t camera_model, double near_plane, double far_plane,
-                  double eps2d, bool compensate, Tensor extents, Tensor colours, Tensor v_means2d, Tensor v_depths,
-                  Tensor v_conics, Tensor v_opacities, Tensor v_colours, std::vector<double> rates,
-                  int64_t step_number, double beta1, double beta2, double eps) {
+                  Tensor last_steps, Tensor viewmats, Tensor Ks, std::optional<Tensor> filters,
+                  std::optional<Tensor> lenses, int64_t width, int64_t height, int64_t sh_degree,
+                  int64_t camera_model, double near_plane, double far_plane, double eps2d, bool compensate,
+                  bool unscented, Tensor extents, Tensor colours, Tensor v_means2d, Tensor v_depths, Tensor v_conics,
+                  Tensor v_opacities, Tensor v_colours, std::vector<double> rates, int64_t step_number, double beta1,
+                  double beta2, double eps) {
   STD_TORCH_CHECK(gaussians.size() == 5, "gaussians must be 5 tensors, got ", gaussians.size());
   STD_TORCH_CHECK(rates.size() == 6, "rates must be 6, got ", rates.size());
   const ProjectInputs in = checked_project_inputs(gaussians[0], gaussians[1], gaussians[2], gaussians[3], gaussians[4],
-                                                  viewmats, Ks, filters, width, height, sh_degree, camera_model,
-                                                  near_plane, far_plane, eps2d, compensate);
+                                                  viewmats, Ks, filters, lenses, width, height, sh_degree,
+                                                  camera_model, near_plane, far_plane, eps2d, compensate, unscented);
   STD_TORCH_CHECK(in.params.sh_coefficients <= kMaxShCoefficients, "sh must hold at most ", kMaxShCoefficients,
                   " coefficients, got ", in.params.sh_coefficients);
   const CheckedCotangents cotangents(in.params, extents, colours, v_means2d, v_depths, v_conics, v_opacities,

@@ -6,17 +6,18 @@ namespace splat {
 
 constexpr char kProjectSchema[] =
     "project(Tensor means, Tensor quats, Tensor log_scales, Tensor opacity_logits, Tensor sh, Tensor viewmats, "
-    "Tensor Ks, Tensor? filters, int width, int height, int sh_degree, int camera_model, float near, float far, "
-    "float eps2d, bool compensate) -> (Tensor means2d, Tensor depths, Tensor conics, Tensor opacities, Tensor extents, "
-    "Tensor colours)";
+    "Tensor Ks, Tensor? filters, Tensor? lenses, int width, int height, int sh_degree, int camera_model, float near, "
+    "float far, float eps2d, bool compensate, bool unscented) -> (Tensor means2d, Tensor depths, Tensor conics, "
+    "Tensor opacities, Tensor extents, Tensor colours)";
 
 // v_viewmats is empty unless needs_viewmats.
 constexpr char kProjectBackwardSchema[] =
     "project_backward(Tensor means, Tensor quats, Tensor log_scales, Tensor opacity_logits, Tensor sh, "
-    "Tensor viewmats, Tensor Ks, Tensor? filters, int width, int height, int sh_degree, int camera_model, "
-    "float near, float far, float eps2d, bool compensate, Tensor extents, Tensor colours, Tensor v_means2d, "
-    "Tensor v_depths, Tensor v_conics, Tensor v_opacities, Tensor v_colours, bool needs_viewmats) -> (Tensor v_means, "
-    "Tensor v_quats, Tensor v_log_scales, Tensor v_opacity_logits, Tensor v_sh, Tensor v_viewmats)";
+    "Tensor viewmats, Tensor Ks, Tensor? filters, Tensor? lenses, int width, int height, int sh_degree, "
+    "int camera_model, float near, float far, float eps2d, bool compensate, bool unscented, Tensor extents, "
+    "Tensor colours, Tensor v_means2d, Tensor v_depths, Tensor v_conics, Tensor v_opacities, Tensor v_colours, "
+    "bool needs_viewmats) -> (Tensor v_means, Tensor v_quats, Tensor v_log_scales, Tensor v_opacity_logits, "
+    "Tensor v_sh, Tensor v_viewmats)";
 
 constexpr char kTilesSchema[] =
     "tiles(Tensor means2d, Tensor conics, Tensor depths, Tensor opacities, Tensor extents, int width, int height, "
@@ -52,10 +53,10 @@ constexpr char kAdamSchema[] =
 // order, sh's first row and its others each having one.
 constexpr char kProjectAdamSchema[] =
     "project_adam(Tensor(a!)[] gaussians, Tensor(b!)[] exp_avgs, Tensor(c!)[] exp_avg_sqs, Tensor(d!) last_steps, "
-    "Tensor viewmats, Tensor Ks, Tensor? filters, int width, int height, int sh_degree, int camera_model, "
-    "float near, float far, float eps2d, bool compensate, Tensor extents, Tensor colours, Tensor v_means2d, "
-    "Tensor v_depths, Tensor v_conics, Tensor v_opacities, Tensor v_colours, float[] rates, int step, "
-    "float beta1, float beta2, float eps) -> ()";
+    "Tensor viewmats, Tensor Ks, Tensor? filters, Tensor? lenses, int width, int height, int sh_degree, "
+    "int camera_model, float near, float far, float eps2d, bool compensate, bool unscented, Tensor extents, "
+    "Tensor colours, Tensor v_means2d, Tensor v_depths, Tensor v_conics, Tensor v_opacities, Tensor v_colours, "
+    "float[] rates, int step, float beta1, float beta2, float eps) -> ()";
 
 /// Declares all ops in a library, torch's or the tests'.
 template <class Library>

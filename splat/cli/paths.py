@@ -78,11 +78,8 @@ def cameras_around(gaussians: Gaussians) -> Cameras:
 def _commonest(cameras: list[Cameras]) -> Cameras:
     """One batch of the cameras whose size and model most of them share."""
 
-    def kind(camera: Cameras) -> tuple[int, int, str]:
-        return camera.width, camera.height, camera.model
-
-    most = Counter(map(kind, cameras)).most_common(1)[0][0]
-    return Cameras.concat([camera for camera in cameras if kind(camera) == most])
+    most = Counter(camera.kind for camera in cameras).most_common(1)[0][0]
+    return Cameras.concat([camera for camera in cameras if camera.kind == most])
 
 
 def _singly(cameras: Cameras) -> list[Cameras]:

@@ -29,8 +29,9 @@ class NamedCamera:
 def read_cameras(path: Path) -> list[NamedCamera]:
     """The views of a cameras.json, in their order.
 
-    The file holds {"views": [{"name", "width", "height", "model", "K" [3][3], "viewmat" [4][4], "split"}]}; a view's
-    matrices are those of `Cameras`, in the world of the scene file. name, model and split may be left out.
+    The file holds {"views": [{"name", "width", "height", "model", "K" [3][3], "viewmat" [4][4], "split",
+    "distortion" [D]}]}; a view's numbers are those of `Cameras`, in the world of the scene file. name, model, split and
+    distortion may be left out.
 
     Raises:
         SplatError: the file is absent or does not hold that.
@@ -67,5 +68,6 @@ def _named_camera(view: dict[str, Any], default_name: str) -> NamedCamera:
     model = str(view.get("model", CAMERA_MODELS[0]))
     if model not in CAMERA_MODELS:
         raise ValueError(f"model is {model!r}, not one of {', '.join(CAMERA_MODELS)}")
-    camera = Cameras(viewmat[None], K[None], int(view["width"]), int(view["height"]), model)
+    distortion = torch.tensor([view["distortion"]], dtype=torch.float32) if view.get("distortion") else None
+    camera = Cameras(viewmat[None], K[None], int(view["width"]), int(view["height"]), model, distortion)
     return NamedCamera(str(view.get("name", default_name)), camera, str(view.get("split", "")))

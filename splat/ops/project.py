@@ -52,12 +52,19 @@ def project(
     far: float,
     eps2d: float,
     compensate: bool,
+    unscented: bool = False,
     filters: Tensor | None = None,
+    lenses: Tensor | None = None,
 ) -> Projection:
-    """Projects Gaussians to each image (EWA splatting) and evaluates their colours towards each camera.
+    """Projects Gaussians to each image and evaluates their colours towards each camera.
+
+    Means and covariances on the image are those of EWA splatting, which replaces the camera by its Jacobian at the
+    Gaussian's centre, or those of the unscented transform, for which seven points of the Gaussian are taken to the
+    image: the way for lenses that bend.
 
     Culled is what lies outside (near, far), reaches alpha 1/255 nowhere on the image, or has a NaN, an infinity or a
-    quaternion of no length in what is computed from it.
+    quaternion of no length in what is computed from it. The unscented transform also culls what has one of its points
+    behind the camera or outside the field of the lens, or all of them far off the image: by 15 % of its size.
 
     Args:
         means: [N, 3] centres, world units.
@@ -75,18 +82,21 @@ def project(
         compensate: lower the opacity by sqrt(det without eps2d / det with it), so that a splat keeps its energy.
         filters: [N] standard deviations of smoothing filters, world units: each Gaussian is convolved with an isotropic
             one of that size, and keeps its mass. None for none.
+        unscented: by the unscented transform; not for ortho, which is linear.
+        lenses: [C, 9] lenses that bend (`splat.lens.lenses`), with `unscented`. None for none.
 
     Returns:
-        Projection, differentiable in means, quats, log_scales, opacity_logits, sh and viewmats; not in Ks and
-            filters.
+        Projection, differentiable in means, quats, log_scales, opacity_logits, sh and viewmats; not in Ks, filters
+            and lenses.
 
     Raises:
-        ValueError, TypeError: a shape, dtype or device disagrees; near <= 0; eps2d < 0.
+        ValueError, TypeError: a shape, dtype or device disagrees; near <= 0; eps2d < 0; lenses without unscented.
 
     Source:
         Zwicker et al., "EWA Splatting", 2002; Kerbl et al., "3D Gaussian Splatting", 2023, section 4. Differs: extents
         depend on opacity and are those of the ellipse, not of its circumscribed circle. Filters: Yu et al.,
-        "Mip-Splatting", 2024, section 4.1.
+        "Mip-Splatting", 2024, section 4.1. Unscented: Wu et al., "3DGUT", 2025, section 3.2; differs: its conic is
+        what is blended.
     """
     checks.gaussians(means, quats, log_scales, opacity_logits, sh)
     checks.cameras(viewmats, Ks, width, height)
@@ -97,9 +107,12 @@ def project(
     if filters is not None:
         checks.shape("filters", filters, (means.shape[0],))
         checks.same_kind("means", means, filters=filters)
+    if lenses is not None:
+        checks.shape("lenses", lenses, (len(viewmats), 9))
+        checks.same_kind("means", means, lenses=lenses)
     outputs = torch.ops.splat.project.default(
-        means, quats, log_scales, opacity_logits, sh, viewmats, Ks, filters, width, height, sh_degree, camera_model,
-        near, far, eps2d, compensate,
+        means, quats, log_scales, opacity_logits, sh, viewmats, Ks, filters, lenses, width, height, sh_degree,
+        camera_model, near, far, eps2d, compensate, unscented,
     )  # fmt: skip
     projection = Projection(*outputs)
     native.validate("project", **projection._asdict())
@@ -109,7 +122,7 @@ def project(
 @torch.library.register_fake("splat::project")
 def _fake(
     means: Tensor, quats: Tensor, log_scales: Tensor, opacity_logits: Tensor, sh: Tensor, viewmats: Tensor, Ks: Tensor,
-    filters: Tensor | None, width: int, height: int, sh_degree: int, *settings: float,
+    filters: Tensor | None, lenses: Tensor | None, width: int, height: int, sh_degree: int, *settings: float,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     pairs = (viewmats.shape[0], means.shape[0])
     sizes = [(2,), (), (3,), (), (2,), (0 if sh_degree < 0 else 3,)]
@@ -127,8 +140,8 @@ def _backward_fake(
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *_, extents, colours = output
-    ctx.save_for_backward(*inputs[:8], extents, colours)
-    ctx.settings = inputs[8:]
+    ctx.save_for_backward(*inputs[:9], extents, colours)
+    ctx.settings = inputs[9:]
 
 
 def _backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
@@ -141,8 +154,8 @@ def _backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
     names = ("v_means", "v_quats", "v_log_scales", "v_opacity_logits", "v_sh", "v_viewmats")
     native.validate("project_backward", **dict(zip(names, gradients, strict=True)))
     v_viewmats = gradients[5] if needs_viewmats else None
-    # Ks, filters, width, height, sh_degree, camera_model, near, far, eps2d and compensate have no gradient.
-    return *gradients[:5], v_viewmats, *(None,) * 10
+    # Ks, filters, lenses and the ten settings have no gradient.
+    return *gradients[:5], v_viewmats, *(None,) * (3 + len(ctx.settings))
 
 
 torch.library.register_autograd("splat::project", _backward, setup_context=_setup_context)

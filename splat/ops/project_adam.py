@@ -40,7 +40,9 @@ def project_adam(
     far: float,
     eps2d: float,
     compensate: bool,
+    unscented: bool = False,
     filters: Tensor | None = None,
+    lenses: Tensor | None = None,
     rates: Sequence[float],
     step: int,
     beta1: float = 0.9,
@@ -60,7 +62,7 @@ def project_adam(
             rounded to the nearest, small steps would never move them.
         exp_avgs, exp_avg_sqs: the moments of each, of its shape and dtype, zero at first; contiguous.
         last_steps: [N] int32 number of the step that last moved a Gaussian's coefficients, 0 at first; contiguous.
-        viewmats ... filters: as given to `project`.
+        viewmats ... lenses: as given to `project`.
         projection: what it returned.
         cotangents: gradients of the loss in that, of the same shapes; extents are not looked at.
         rates: learning rates, one each of `RATES`.
@@ -94,12 +96,15 @@ def project_adam(
     if filters is not None:
         checks.shape("filters", filters, (len(means),))
         checks.same_kind("means", means, filters=filters)
+    if lenses is not None:
+        checks.shape("lenses", lenses, (len(viewmats), 9))
+        checks.same_kind("means", means, lenses=lenses)
     with torch.no_grad():
         torch.ops.splat.project_adam.default(
-            gaussians, exp_avgs, exp_avg_sqs, last_steps, viewmats, Ks, filters, width, height, sh_degree,
-            camera_model, near, far, eps2d, compensate, projection.extents, projection.colours, cotangents.means2d,
-            cotangents.depths, cotangents.conics, cotangents.opacities, cotangents.colours, rates, step, beta1, beta2,
-            eps,
+            gaussians, exp_avgs, exp_avg_sqs, last_steps, viewmats, Ks, filters, lenses, width, height, sh_degree,
+            camera_model, near, far, eps2d, compensate, unscented, projection.extents, projection.colours,
+            cotangents.means2d, cotangents.depths, cotangents.conics, cotangents.opacities, cotangents.colours, rates,
+            step, beta1, beta2, eps,
         )  # fmt: skip
     # The kernel writes to memory that autograd does not watch.
     torch.autograd.graph.increment_version([*gaussians, *exp_avgs, *exp_avg_sqs, last_steps])

@@ -6,6 +6,7 @@ first, without gradients, so that neither its values nor its gradients can spoil
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from splat.cameras import CAMERA_MODELS, CameraModel
 from splat.reference import constants
 from splat.reference.sh import sh_colours
+from splat.reference.unscented import unscented as unscented_transform
 
 
 def project(
@@ -33,7 +35,9 @@ def project(
     far: float,
     eps2d: float,
     compensate: bool,
+    unscented: bool = False,
     filters: Tensor | None = None,
+    lenses: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The fields of `splat.ops.project.Projection`, in order; see `splat.ops.project.project` for the arguments."""
 
@@ -41,16 +45,24 @@ def project(
         R, t, K = viewmats[camera, :3, :3], viewmats[camera, :3, 3], Ks[camera]
         mean = means[gaussian]
         point = (R @ mean[..., None])[..., 0] + t
-        mean2d, jacobian = camera_function(CAMERA_MODELS[camera_model])(point, K, width, height)
-        # Sigma_2 = T T^T + eps I. The 2x2 minors of T give its determinant without cancellation (Cauchy-Binet).
         scales, opacity = log_scales[gaussian].exp(), opacity_logits[gaussian].sigmoid()
         if filters is not None:
             own = scales.square()
             whole = own + filters[gaussian, None].square()
             scales, opacity = whole.sqrt(), opacity * (own / whole).prod(-1).sqrt()
-        T = jacobian @ R @ rotation_matrices(quats[gaussian]) * scales[..., None, :]
-        squares = (T[:, :, None] * T[:, None, :]).sum(-1)
-        det0 = torch.linalg.cross(T[:, 0], T[:, 1]).square().sum(-1)
+        axes = R @ rotation_matrices(quats[gaussian]) * scales[..., None, :]
+        model = CAMERA_MODELS[camera_model]
+        if unscented:
+            lens = K.new_tensor([0.0] * 8 + [math.inf]).expand(len(K), 9) if lenses is None else lenses[camera]
+            mean2d, squares, in_view = unscented_transform(point, axes, K, lens, model, width, height)
+            det0 = squares[:, 0, 0] * squares[:, 1, 1] - squares[:, 0, 1].square()
+        else:
+            # Sigma_2 = T T^T + eps I. The 2x2 minors of T give its determinant without cancellation (Cauchy-Binet).
+            mean2d, jacobian = camera_function(model)(point, K, width, height)
+            T = jacobian @ axes
+            squares = (T[:, :, None] * T[:, None, :]).sum(-1)
+            det0 = torch.linalg.cross(T[:, 0], T[:, 1]).square().sum(-1)
+            in_view = torch.ones_like(opacity, dtype=torch.bool)
         det = det0 + eps2d * (squares[:, 0, 0] + squares[:, 1, 1]) + eps2d**2
         a, b, c = squares[:, 0, 0] + eps2d, squares[:, 0, 1], squares[:, 1, 1] + eps2d
         conic = torch.stack([c / det, -b / det, a / det], dim=-1)
@@ -63,14 +75,15 @@ def project(
             direction = mean + (R.transpose(1, 2) @ t[..., None])[..., 0]
             length = direction.square().sum(-1, keepdim=True).clamp(min=constants.DIRECTION_MIN).sqrt()
             colour = sh_colours(sh[gaussian], direction / length, sh_degree)
-        return mean2d, point[:, 2], conic, opacity, extent, colour, det
+        return mean2d, point[:, 2], conic, opacity, extent, colour, det, in_view
 
     cameras, count = viewmats.shape[0], means.shape[0]
     with torch.no_grad():
         camera, gaussian = torch.cartesian_prod(torch.arange(cameras), torch.arange(count)).reshape(-1, 2).unbind(-1)
-        mean2d, depth, conic, opacity, extent, colour, det = pairs(camera, gaussian)
+        mean2d, depth, conic, opacity, extent, colour, det, in_view = pairs(camera, gaussian)
         size = torch.tensor([width, height], dtype=mean2d.dtype)
-        visible = (depth > near) & (depth < far) & (det > constants.DET_MIN) & (opacity >= constants.ALPHA_MIN)
+        visible = in_view & (depth > near) & (depth < far)
+        visible &= (det > constants.DET_MIN) & (opacity >= constants.ALPHA_MIN)
         squared_length = quats[gaussian].square().sum(-1)
         visible &= (squared_length > constants.QUAT_NORM_MIN) & squared_length.isfinite()
         visible &= ((mean2d + extent > 0) & (mean2d - extent < size)).all(-1)
@@ -78,7 +91,7 @@ def project(
         visible &= torch.cat([mean2d, conic, extent, colour, det[:, None]], dim=-1).isfinite().all(-1)
         camera, gaussian = camera[visible], gaussian[visible]
 
-    mean2d, depth, conic, opacity, extent, colour, _ = pairs(camera, gaussian)
+    mean2d, depth, conic, opacity, extent, colour, *_ = pairs(camera, gaussian)
     outputs = []
     for values in (mean2d, depth, conic, opacity, extent, colour.clamp(min=0)):
         zeros = values.new_zeros(cameras, count, *values.shape[1:])

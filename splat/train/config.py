@@ -121,6 +121,9 @@ class DataConfig:
     """Photos to hold out, by name; they take the place of test_every."""
     masks: str | None = None
     """Folder of masks named like the photos, white where a photo counts."""
+    lens: Literal["undistort", "native"] = "undistort"
+    """Photos that a lens has bent: undistort resamples them to a pinhole camera's; native trains on them as they are,
+    with cameras that bend likewise (OpenCV's models, fisheye too)."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from splat.cameras import Cameras, focus_point
+from splat.cameras import Cameras, focus_point, pixels
 from splat.errors import SplatError
 from splat.gaussians import SH_C0, Gaussians
 
@@ -96,7 +96,8 @@ def _random_points(scene: Scene, count: int, generator: torch.Generator) -> tupl
     """
     chosen = torch.tensor(scene.train)[torch.randint(len(scene.train), (2 * count,), generator=generator)]
     uniform = torch.rand(2 * count, 3, generator=generator)
-    centre = focus_point(Cameras.concat([scene.views[i].camera.resized(1, 1) for i in scene.train]))
+    poses = torch.cat([scene.views[i].camera.viewmats for i in scene.train])
+    centre = focus_point(Cameras(poses, torch.eye(3).expand(len(poses), 3, 3), 1, 1))
     points, colors = torch.empty(2 * count, 3), torch.empty(2 * count, 3, dtype=torch.uint8)
     for index in scene.train:
         rows = (chosen == index).nonzero()[:, 0]
@@ -106,6 +107,8 @@ def _random_points(scene: Scene, count: int, generator: torch.Generator) -> tupl
         pixel = u[:, :2] * torch.tensor([camera.width, camera.height])
         ray = _multiply(torch.linalg.inv(camera.Ks[0]), torch.cat([pixel, torch.ones(len(rows), 1)], dim=1))
         points[rows] = _multiply(camera.viewmats[0, :3, :3].T, ray * depth[:, None] - camera.viewmats[0, :3, 3])
+        if camera.distortion is not None:  # The ray was that of a straight lens: the point is seen beside it.
+            pixel = pixels(camera, ray * depth[:, None]).nan_to_num(0.0).clamp(min=0.0)
         column, row = pixel.long().unbind(1)
         colors[rows] = scene.image(index)[row.clamp(max=camera.height - 1), column.clamp(max=camera.width - 1)]
     seen = torch.zeros(2 * count, dtype=torch.int32)
@@ -116,11 +119,9 @@ def _random_points(scene: Scene, count: int, generator: torch.Generator) -> tupl
 
 
 def _inside(points: Tensor, camera: Cameras) -> Tensor:
-    """[P] bool: which points a pinhole camera sees."""
-    local = _multiply(camera.viewmats[0, :3, :3], points) + camera.viewmats[0, :3, 3]
-    pixel = _multiply(camera.Ks[0], local)
-    size = torch.tensor([camera.width, camera.height]) * local[:, 2:]
-    return (local[:, 2] > 0) & ((pixel[:, :2] >= 0) & (pixel[:, :2] < size)).all(dim=1)
+    """[P] bool: which points a camera sees."""
+    pixel = pixels(camera, _multiply(camera.viewmats[0, :3, :3], points) + camera.viewmats[0, :3, 3])
+    return ((pixel >= 0) & (pixel < torch.tensor([camera.width, camera.height]))).all(dim=1)
 
 
 def _multiply(matrix: Tensor, vectors: Tensor) -> Tensor:

@@ -137,6 +137,7 @@ def open_capture(path: str | os.PathLike[str], config: TrainConfig) -> Scene:
         test_names=list(data.test_names) or None,
         masks=None if data.masks is None else Path(data.masks),
         background=config.background_rgb,
+        straighten=data.lens == "undistort",
     )
 
 
@@ -169,17 +170,18 @@ def describe_cameras(scene: Scene) -> dict[str, Any]:
     for index, view in enumerate(scene.views):
         viewmat = view.camera.viewmats[0].double() @ normalization
         viewmat[:3] /= scale
-        views.append(
-            {
-                "name": view.name,
-                "width": view.camera.width,
-                "height": view.camera.height,
-                "model": view.camera.model,
-                "K": view.camera.Ks[0].tolist(),
-                "viewmat": viewmat.tolist(),
-                "split": "test" if index in held_out else "train",
-            }
-        )
+        described = {
+            "name": view.name,
+            "width": view.camera.width,
+            "height": view.camera.height,
+            "model": view.camera.model,
+            "K": view.camera.Ks[0].tolist(),
+            "viewmat": viewmat.tolist(),
+            "split": "test" if index in held_out else "train",
+        }
+        if view.camera.distortion is not None:
+            described["distortion"] = view.camera.distortion[0].tolist()
+        views.append(described)
     return {"source": str(scene.source.resolve()), "normalization": normalization.tolist(), "views": views}
 
 

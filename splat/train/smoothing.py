@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from splat.cameras import Cameras
+from splat.cameras import Cameras, pixels
 from splat.gaussians import Gaussians
 from splat.train.density.protocol import Edit, Reset
 
@@ -91,7 +91,7 @@ def _sampling_interval(camera: Cameras, means: Tensor) -> Tensor:
     # Written out, like all sums in training: those of torch depend on the number of threads.
     K, centres = camera.Ks[0], means.unbind(dim=1)
     x, y, z = (a * centres[0] + b * centres[1] + c * centres[2] + t for a, b, c, t in camera.viewmats[0, :3])
-    u, v = K[0, 0] * x / z + K[0, 2], K[1, 1] * y / z + K[1, 2]
+    u, v = pixels(camera, torch.stack([x, y, z], dim=1)).unbind(dim=1)
     margin_x, margin_y = MARGIN * camera.width, MARGIN * camera.height
     shown = (z > NEAR) & (u >= -margin_x) & (u <= camera.width + margin_x)
     shown &= (v >= -margin_y) & (v <= camera.height + margin_y)

@@ -123,7 +123,8 @@ class TrainingViews:
         target, copied = self.ahead.pop(index)
         stream = torch.cuda.current_stream(self.device)
         stream.wait_event(copied)
-        for tensor in (target.image, target.mask, target.alpha, target.camera.viewmats, target.camera.Ks):
+        camera = target.camera
+        for tensor in (target.image, target.mask, target.alpha, camera.viewmats, camera.Ks, camera.distortion):
             if tensor is not None:
                 # Its memory may be used again only when this stream, too, is done with it.
                 tensor.record_stream(stream)
@@ -134,11 +135,11 @@ class TrainingViews:
         if self.keep_alpha and mask is not None and self.scene.photos[index].mask is None:
             image, alpha, mask = image * mask[..., None], mask[..., None].float(), None
         camera = self.scene.views[index].camera
+        tensors = {"viewmats": camera.viewmats, "Ks": camera.Ks, "distortion": camera.distortion}
+        copied = {name: on_device(tensor, self.device) for name, tensor in tensors.items() if tensor is not None}
         return Target(
             name=self.scene.views[index].name,
-            camera=dataclasses.replace(
-                camera, viewmats=on_device(camera.viewmats, self.device), Ks=on_device(camera.Ks, self.device)
-            ),
+            camera=dataclasses.replace(camera, **copied),
             image=on_device(image[None], self.device),
             mask=None if mask is None else on_device(mask[None], self.device),
             alpha=None if alpha is None else on_device(alpha[None], self.device),

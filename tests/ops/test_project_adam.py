@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import pytest
@@ -127,6 +128,17 @@ def test_a_step_is_the_backward_of_projection_and_then_adam(views: int, model: C
     assert_same(state, truth, before)
 
 
+@pytest.mark.parametrize("model", ["pinhole", "fisheye"])
+def test_a_step_behind_lenses_that_bend(model: CameraModel) -> None:
+    coefficients = [[0.03, -0.01, 2e-3, -1e-3]] * 2
+    world = dataclasses.replace(random_world(150, model=model), unscented=True, distortion=torch.tensor(coefficients))
+    settings = world.settings()
+    state = training(world, last_step=4)
+    truth, before = expected(world, state, 5, **settings), state.copy()
+    step(world, state, 5, **settings)
+    assert_same(state, truth, before)
+
+
 @pytest.mark.parametrize(("stored", "used"), [(0, 0), (1, 1), (2, 2), (4, 4), (3, 0), (3, 1), (3, -1)])
 def test_coefficients_above_the_degree_in_use_are_left_alone(stored: int, used: int) -> None:
     world = random_world(150, sh_degree=stored)
@@ -205,7 +217,7 @@ def test_opcheck() -> None:
     seen = (projection.extents, projection.colours, *(x for i, x in enumerate(cotangents) if i != 4))
     torch.library.opcheck(
         torch.ops.splat.project_adam.default,
-        (*tensors, None, world.width, world.height, *settings.values(), *seen, RATES, 1, 0.9, 0.999, 1e-15),
+        (*tensors, None, None, world.width, world.height, *settings.values(), *seen, RATES, 1, 0.9, 0.999, 1e-15),
     )
 
 

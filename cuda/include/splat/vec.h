@@ -83,7 +83,13 @@ SPLAT_HD Mat2x3<T> multiply(const Mat2x3<T>& A, const Mat3<T>& B) {
   return {row_times(A.row0, B), row_times(A.row1, B)};
 }
 
-/// A^T B, a sum of two outer products.
+/// A^T B, a sum of outer products.
+template <class T>
+SPLAT_HD Mat3<T> transposed_multiply(const Mat3<T>& A, const Mat3<T>& B) {
+  return {A.row0.x * B.row0 + A.row1.x * B.row1 + A.row2.x * B.row2,
+          A.row0.y * B.row0 + A.row1.y * B.row1 + A.row2.y * B.row2,
+          A.row0.z * B.row0 + A.row1.z * B.row1 + A.row2.z * B.row2};
+}
 template <class T>
 SPLAT_HD Mat3<T> transposed_multiply(const Mat2x3<T>& A, const Mat2x3<T>& B) {
   return {A.row0.x * B.row0 + A.row1.x * B.row1, A.row0.y * B.row0 + A.row1.y * B.row1,

@@ -4,27 +4,34 @@
 #pragma once
 
 #include "splat/constants.h"
+#include "splat/math/angle_ratio.h"
+#include "splat/math/lens.h"
 #include "splat/vec.h"
 
 namespace splat {
 
-/// The order of splat.cameras.CAMERA_MODELS.
-enum class CameraModel : int { pinhole, ortho, fisheye };
+/// The order of splat.cameras.CAMERA_MODELS; then those whose Gaussians go through the unscented transform.
+enum class CameraModel : int { pinhole, ortho, fisheye, unscented_pinhole, unscented_fisheye };
+
+constexpr bool is_unscented(CameraModel model) { return model >= CameraModel::unscented_pinhole; }
 
 }  // namespace splat
 
 SPLAT_BEGIN
+
+constexpr float kLargest = 3.402823466e38f;  // of the finite floats
 
 struct Camera {
   Mat3<float> R;                            // camera from world
   Vec3<float> t;
   Vec3<float> minus_centre;                 // R^T t
   float fx, fy, cx, cy;                     // px
-  float min_u, max_u, min_v, max_v;         // slopes at which the pinhole Jacobian is held fixed
+  float min_u, max_u, min_v, max_v;         // slopes, bent by the lens, of the image with kClampMargin around it
+  Lens lens;                                // looked at only by the unscented models
 };
 
-/// From viewmat [4, 4] and K [3, 3].
-SPLAT_HD Camera make_camera(const float* viewmat, const float* K, float width, float height) {
+/// From viewmat [4, 4] and K [3, 3]; lens [Lens::kNumbers], or null for one that does not bend.
+SPLAT_HD Camera make_camera(const float* viewmat, const float* K, const float* lens, float width, float height) {
   Camera c;
   const float* m = viewmat;
   c.R = {{m[0], m[1], m[2]}, {m[4], m[5], m[6]}, {m[8], m[9], m[10]}};
@@ -38,6 +45,8 @@ SPLAT_HD Camera make_camera(const float* viewmat, const float* K, float width, f
   c.max_u = ((1.0f + kClampMargin) * width - c.cx) / c.fx;
   c.min_v = (-kClampMargin * height - c.cy) / c.fy;
   c.max_v = ((1.0f + kClampMargin) * height - c.cy) / c.fy;
+  for (int i = 0; i < 8; ++i) c.lens.k[i] = lens ? lens[i] : 0.0f;
+  c.lens.limit = lens ? lens[8] : kLargest;
   return c;
 }
 
@@ -92,48 +101,6 @@ SPLAT_HD ImagePoint<T> ortho(const Camera& c, Vec3<T> p) {
 template <class T>
 SPLAT_HD Vec3<T> ortho_vjp(const Camera& c, Vec2<T> v_mean) {
   return {T(c.fx) * v_mean.x, T(c.fy) * v_mean.y, T(0.0f)};
-}
-
-/// atan x for x >= 0, relative error 2e-7 (Cephes' atanf: two reductions to |x| <= tan(pi / 8), then a polynomial).
-template <class T>
-SPLAT_HD T atan_positive(T x) {
-  const T one(1.0f);
-  const auto steep = x > one;
-  x = select(steep, one / x, x);
-  const auto middle = x > T(0.414213562f);
-  const T a = select(middle, (x - one) / (x + one), x), aa = a * a;
-  T p = fma(T(8.05374449538e-2f), aa, T(-1.38776856032e-1f));
-  p = fma(p, aa, T(1.99777106478e-1f));
-  p = fma(p, aa, T(-3.33329491539e-1f));
-  const T angle = select(middle, T(0.785398163f), T(0.0f)) + fma(p * aa, a, a);
-  return select(steep, T(1.57079633f) - angle, angle);
-}
-
-/// f(w) = atan(sqrt w) / sqrt w and its two derivatives.
-template <class T>
-struct AngleRatio {
-  T f, df, ddf;
-};
-
-/// In closed form 2 w f' = 1 / (1 + w) - f and 2 w f'' = -1 / (1 + w)^2 - 3 f', which cancels for small w; there the
-/// series f = sum (-w)^n / (2 n + 1) is used.
-template <class T>
-SPLAT_HD AngleRatio<T> angle_ratio(T w) {
-  const T one(1.0f);
-  const auto near_axis = w < T(0.2f);
-  constexpr int kTerms = 12;
-  T f(0.0f), df(0.0f), ddf(0.0f);
-  for (int n = kTerms - 1; n >= 0; --n) {
-    const float coefficient = (n % 2 ? -1.0f : 1.0f) / static_cast<float>(2 * n + 1);
-    ddf = fma(ddf, w, df + df);  // Horner's rule, differentiated twice
-    df = fma(df, w, f);
-    f = fma(f, w, T(coefficient));
-  }
-  const T far_w = select(near_axis, one, w), root = sqrt(far_w), half = T(0.5f) / far_w, h = one / (one + far_w);
-  const T far_f = atan_positive(root) / root;
-  const T far_df = (h - far_f) * half;
-  const T far_ddf = -(fma(h, h, T(3.0f) * far_df) * half);
-  return {select(near_axis, f, far_f), select(near_axis, df, far_df), select(near_axis, ddf, far_ddf)};
 }
 
 /// OpenCV's equidistant fisheye without distortion: the distance from the principal point is the focal length times the

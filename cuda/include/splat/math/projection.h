@@ -5,6 +5,7 @@
 // log-scales multiply T's columns, so theirs is <T_k, dL/dT_k>.
 // A smoothing filter of standard deviation f makes scales sqrt(s_k^2 + f^2), and lowers the opacity by the root of the
 // ratio of the determinants, so that the Gaussian keeps its mass.
+// The unscented models have axes N = R_v M in camera space in place of T (unscented.h): dL/dM = R_v^T dL/dN.
 // Source: Kerbl et al., "3D Gaussian Splatting", 2023, section 4 and appendix A; Yu et al., "Mip-Splatting", 2024,
 // section 4.1.
 #pragma once
@@ -14,10 +15,9 @@
 #include "splat/math/covariance.h"
 #include "splat/math/extent.h"
 #include "splat/math/quat.h"
+#include "splat/math/unscented.h"
 
 SPLAT_BEGIN
-
-constexpr float kLargest = 3.402823466e38f;  // of the finite floats
 
 template <class T>
 struct Gaussian {
@@ -41,6 +41,8 @@ struct Splat {
   ImagePoint<T> image;  // pixel and J
   Mat2x3<T> JR;         // J R_v
   Mat2x3<T> axes;       // T: the columns are the axes on the image, px
+  Mat3<T> view_axes;    // N, of the unscented models, which have no J, JR and T
+  Unscented<T> seen;    // theirs, too
   T opacity;            // filtered, before compensation
   T transparency;       // 1 - sigmoid(logit)
   Mask is_valid;        // no NaN, and a quaternion with a direction
@@ -51,7 +53,7 @@ SPLAT_HD Splat<T> splat_of(const Camera& camera, const Gaussian<T>& gaussian, bo
   Splat<T> s;
   const Mat3<T> R = broadcast<T>(camera.R);
   s.p = multiply(R, gaussian.mean) + broadcast<T>(camera.t);
-  s.image = to_image<MODEL>(camera, s.p);
+  if constexpr (!is_unscented(MODEL)) s.image = to_image<MODEL>(camera, s.p);
 
   const T squared_length = dot(gaussian.quat, gaussian.quat);
   s.inverse_length = T(1.0f) / sqrt(squared_length);
@@ -69,14 +71,30 @@ SPLAT_HD Splat<T> splat_of(const Camera& camera, const Gaussian<T>& gaussian, bo
   }
   const Mat3<T> rotated = rotation(s.unit);
   s.M = {rotated.row0 * s.scale, rotated.row1 * s.scale, rotated.row2 * s.scale};
-  s.JR = multiply(s.image.jacobian, R);
-  s.axes = multiply(s.JR, s.M);
+  if constexpr (is_unscented(MODEL)) {
+    s.view_axes = multiply(R, s.M);
+    s.seen = unscented<MODEL == CameraModel::unscented_fisheye>(camera, s.p, s.view_axes);
+    s.image.mean = s.seen.mean;
+  } else {
+    s.JR = multiply(s.image.jacobian, R);
+    s.axes = multiply(s.JR, s.M);
+  }
 
   // exp maps NaN to a number, so here is the last place to see it; elsewhere it reaches the outputs.
   const T parameters = log_scale.x + log_scale.y + log_scale.z;
   s.is_valid = (squared_length > T(kQuatNormMin)) & (squared_length <= T(kLargest)) & (parameters == parameters) &
                (gaussian.logit == gaussian.logit);
+  if constexpr (is_unscented(MODEL)) s.is_valid = s.is_valid & s.seen.is_in_view;
   return s;
+}
+
+template <CameraModel MODEL, class T>
+SPLAT_HD Covariance2d<T> covariance_of(const Splat<T>& s, T eps) {
+  if constexpr (is_unscented(MODEL)) {
+    return covariance2d(s.seen, eps);
+  } else {
+    return covariance2d(s.axes, eps);
+  }
 }
 
 /// What projection hands on of a splat, but for its colour; meaningless where not visible.
@@ -91,9 +109,9 @@ struct Projected {
 };
 
 /// Visible is what reaches kAlphaMin somewhere on the image and is finite; the depth's range is not looked at.
-template <class T>
+template <CameraModel MODEL, class T>
 SPLAT_HD Projected<T> projected(const Splat<T>& s, float eps2d, bool compensate, float width, float height) {
-  const Covariance2d<T> cov = covariance2d(s.axes, T(eps2d));
+  const Covariance2d<T> cov = covariance_of<MODEL>(s, T(eps2d));
   Projected<T> out;
   out.mean = s.image.mean;
   out.depth = s.p.z;
@@ -132,7 +150,7 @@ template <CameraModel MODEL, class T>
 SPLAT_HD SplatGradient<T> splat_vjp(const Camera& camera, const Splat<T>& s, const ProjectedCotangent<T>& v,
                                     bool has_filter, float eps2d, bool compensate) {
   const T eps(eps2d), half(0.5f);
-  const Covariance2d<T> cov = covariance2d(s.axes, eps);
+  const Covariance2d<T> cov = covariance_of<MODEL>(s, eps);
   const Sym2<T> Q = conic(cov);
   Sym2<T> G = conic_vjp(Q, {v.conic.x, half * v.conic.y, v.conic.z});
   T v_opacity = v.opacity;
@@ -142,16 +160,28 @@ SPLAT_HD SplatGradient<T> splat_vjp(const Camera& camera, const Splat<T>& s, con
     G = {G.a + more.a, G.b + more.b, G.c + more.c};
     v_opacity = rho * v_opacity;
   }
-  const Mat2x3<T> v_T = covariance2d_vjp(s.axes, G);
-  const Mat2x3<T> U = {multiply(s.M, v_T.row0), multiply(s.M, v_T.row1)};
   const Mat3<T> R = broadcast<T>(camera.R);
   SplatGradient<T> g;
-  g.p = to_image_vjp<MODEL>(camera, s.p, v.mean, {multiply(R, U.row0), multiply(R, U.row1)});
+  Mat3<T> v_M;
+  if constexpr (is_unscented(MODEL)) {
+    constexpr bool kFisheye = MODEL == CameraModel::unscented_fisheye;
+    const auto v_seen = unscented_vjp<kFisheye>(camera, s.p, s.view_axes, s.seen, v.mean, G);
+    const Mat3<T>&N = s.view_axes, &v_N = v_seen.view_axes;
+    g.p = v_seen.p;
+    v_M = transposed_multiply(R, v_N);
+    g.log_scale = N.row0 * v_N.row0 + N.row1 * v_N.row1 + N.row2 * v_N.row2;
+    g.R = {multiply(s.M, v_N.row0), multiply(s.M, v_N.row1), multiply(s.M, v_N.row2)};
+  } else {
+    const Mat2x3<T> v_T = covariance2d_vjp(s.axes, G);
+    const Mat2x3<T> U = {multiply(s.M, v_T.row0), multiply(s.M, v_T.row1)};
+    g.p = to_image_vjp<MODEL>(camera, s.p, v.mean, {multiply(R, U.row0), multiply(R, U.row1)});
+    v_M = transposed_multiply(s.JR, v_T);
+    g.log_scale = s.axes.row0 * v_T.row0 + s.axes.row1 * v_T.row1;
+    g.R = transposed_multiply(s.image.jacobian, U);
+  }
   g.p.z = g.p.z + v.depth;
-  const Mat3<T> v_M = transposed_multiply(s.JR, v_T);
   const Quat<T> v_unit = rotation_vjp(s.unit, {v_M.row0 * s.scale, v_M.row1 * s.scale, v_M.row2 * s.scale});
   g.quat = normalized_vjp(s.unit, s.inverse_length, v_unit);
-  g.log_scale = s.axes.row0 * v_T.row0 + s.axes.row1 * v_T.row1;
   const T v_log_opacity = v_opacity * s.opacity;
   g.logit = v_log_opacity * s.transparency;
   if (has_filter) {
@@ -162,7 +192,6 @@ SPLAT_HD SplatGradient<T> splat_vjp(const Camera& camera, const Splat<T>& s, con
     g.log_scale = {filtered(g.log_scale.x, s.scale.x), filtered(g.log_scale.y, s.scale.y),
                    filtered(g.log_scale.z, s.scale.z)};
   }
-  g.R = transposed_multiply(s.image.jacobian, U);
   return g;
 }
 

@@ -23,6 +23,7 @@ struct ProjectParams {
   const float* filters = nullptr;                       // [N] smoothing filters, or null
   const float* viewmats = nullptr;                      // [C, 4, 4]
   const float* Ks = nullptr;                            // [C, 3, 3]
+  const float* lenses = nullptr;                        // [C, Lens::kNumbers], or null; for the unscented models
   float width = 0, height = 0, near_plane = 0, far_plane = 0, eps2d = 0;
   int sh_degree = -1;                                   // -1: no colours
   int camera_model = 0;                                 // CameraModel
