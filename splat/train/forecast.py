@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -33,8 +34,12 @@ class Images:
         return Images(len(pixels), sum(pixels) / len(pixels), max(pixels), side)
 
     def shrunk(self, factor: int) -> Images:
-        """With sides divided by a factor."""
-        return Images(self.count, self.pixels / factor**2, self.largest / factor**2, self.side // factor)
+        """With sides divided by a factor, the largest photo's rounded up."""
+        if factor == 1:
+            return self
+        longer = self.largest / self.side
+        largest = math.ceil(self.side / factor) * math.ceil(longer / factor)
+        return Images(self.count, self.pixels / factor**2, largest, self.side // factor)
 
 
 @dataclass(frozen=True)

@@ -244,7 +244,7 @@ def test_a_bad_camera_path(
             "--target-device phone, which has room for 1,000,000",
         ),
         (["--target-time", "0s"], "--target-time 0s is too short: 50 steps, the least that show anything"),
-        (["--target-time", "60s", "--iterations", "9000000"], "--iterations 9000000 contradicts --target-time 60s"),
+        (["--target-time", "10min", "--iterations", "9000000"], "--iterations 9000000 contradicts --target-time 10min"),
     ],
 )
 def test_a_budget_that_cannot_be_kept(

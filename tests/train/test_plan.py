@@ -16,12 +16,12 @@ from splat.budget import DEVICES, FILE_COSTS, Budget
 from splat.datasets.scene import Scene
 from splat.errors import SplatError
 from splat.train import plan, spending
-from splat.train.config import InitConfig, SaveConfig, TrainConfig
+from splat.train.config import GAUSSIANS_PER_STEP, InitConfig, SaveConfig, TrainConfig
 from splat.train.cost import StepCost, through
 from splat.train.forecast import Forecast, Images
 from splat.train.listeners import Listener, StepReport
 from splat.train.memory import bytes_per_gaussian, bytes_per_image
-from splat.train.plan import GAUSSIANS_PER_STEP, LEAST_GAUSSIANS, Cap, plan_run, tightest
+from splat.train.plan import LEAST_GAUSSIANS, Cap, plan_run, tightest
 from splat.train.run import load_config, train
 from splat.train.spending import TIME, TimeLimit
 from splat.train.trainer import Trainer
@@ -58,7 +58,7 @@ def test_where_there_is_little_room_colours_lose_degrees_but_not_those_that_are_
 def test_colours_keep_their_degrees_if_time_allows_but_few_gaussians(scene: Scene) -> None:
     planned = plan_run(scene, asking(target_size="150kB")).config
     assert (planned.max_gaussians, planned.sh_degree) == (FILE_COSTS["ply"].gaussians(150_000, 1), 1)
-    planned = plan_run(scene, asking(target_size="150kB", target_time="60s", iterations=20)).config
+    planned = plan_run(scene, asking(target_size="150kB", target_time="10min", iterations=20)).config
     assert (planned.iterations, planned.max_gaussians, planned.sh_degree) == (20, 20 * GAUSSIANS_PER_STEP, 3)
 
 
@@ -102,6 +102,15 @@ def test_memory_is_shared_between_images_and_gaussians(scene: Scene, monkeypatch
     assert used <= 20_000_000 * 0.9 < used + each
     with pytest.raises(SplatError, match="--target-vram 1MB is too little for photos of this size"):
         plan_run(scene, asking(target_vram="1MB"))
+
+
+@given(st.integers(200, 4000), st.integers(200, 4000), st.sampled_from([1, 2, 3, 4, 6, 8, 12, 16]))
+def test_no_photo_is_larger_than_was_planned_for(width: int, height: int, factor: int) -> None:
+    """Sides are rounded when photos are made smaller."""
+    images = Images(1, width * height, width * height, min(width, height)).shrunk(factor)
+    assert (
+        round(width / factor) * round(height / factor) <= images.largest <= (width / factor + 1) * (height / factor + 1)
+    )
 
 
 def forecast(per_step: int | None = None, **settings) -> Forecast:
@@ -150,7 +159,7 @@ def test_noise_makes_no_step_cost_less_than_nothing() -> None:
 
 
 def test_a_run_keeps_its_budget_and_says_what_came_out(capture: Path, tmp_path: Path) -> None:
-    config = asking(target_time="20s", target_size="1MB", save=SaveConfig(log_every=50))
+    config = asking(target_time="10min", target_size="1MB", save=SaveConfig(log_every=50))
     config = dataclasses.replace(config, iterations=120)
     run = train(capture, tmp_path / "run", config)
     assert run.reason == "done" and run.step == run.config.iterations == 120
@@ -158,7 +167,7 @@ def test_a_run_keeps_its_budget_and_says_what_came_out(capture: Path, tmp_path: 
     assert run.config.max_gaussians == 120 * GAUSSIANS_PER_STEP < FILE_COSTS["ply"].gaussians(1_000_000, 3)
     size = (tmp_path / "run" / "scene.ply").stat().st_size
     assert (run.budget["size"].asked, run.budget["size"].used) == (1_000_000, size)
-    assert run.budget["time"].asked == 20
+    assert run.budget["time"].asked == 600
     used = run.budget["time"].used
     assert used is not None and used > run.seconds
     told = json.loads((tmp_path / "run" / "config.json").read_text())["budget"]
@@ -178,14 +187,14 @@ def test_a_run_that_is_resumed_does_not_choose_again(capture: Path, tmp_path: Pa
                 trainer.request_stop()
 
     stop = Stop()
-    config = asking(target_time="60s", target_size="1MB")
+    config = asking(target_time="10min", target_size="1MB")
     first = train(capture, tmp_path / "run", config, listeners=[stop])
     assert first.step == 30 and stop.plans == 1
     config = dataclasses.replace(load_config(tmp_path / "run"), budget=config.budget)
     # Another process would not know when to stop either.
     second = train(capture, tmp_path / "run", config, listeners=[Halt(60)], resume=True)
     assert second.config == first.config and second.step == 60
-    other = dataclasses.replace(config, budget=Budget(target_time="61s", target_size="1MB"))
+    other = dataclasses.replace(config, budget=Budget(target_time="11min", target_size="1MB"))
     with pytest.raises(SplatError, match="other settings"):
         train(capture, tmp_path / "run", other, resume=True)
 
@@ -209,7 +218,7 @@ def test_the_limit_stops_what_takes_too_long_but_not_the_last_step(scene: Scene)
 
 def test_a_run_out_of_time_is_evaluated_and_can_be_finished(capture: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(spending, "LATEST", 0.0)
-    config = asking(target_time="60s", iterations=60)
+    config = asking(target_time="10min", iterations=60)
     run = train(capture, tmp_path / "run", config)
     assert run.reason == TIME and run.step == 1 and run.evaluation is not None
     assert train(capture, tmp_path / "run", resume=True).reason == "done"
