@@ -45,7 +45,7 @@ def load(path: Path) -> Capture:
     read = {model: read_frames(model, images) for model in models}
     best = max(models, key=lambda model: len(read[model]))
     points, colors = read_points(best)
-    capture = Capture(images, read[best], points, colors)
+    capture = Capture(images, read[best], points, colors, read_tracks(best))
     if len(models) > 1:
         capture.warnings.append(
             f"sparse/ holds {len(models)} models that are not joined; the largest, {best.name}, has "
@@ -59,7 +59,7 @@ def read_frames(model: Path, images: Path) -> list[Frame]:
     binary = _suffix(model) == ".bin"
     lenses = (_binary_lenses if binary else _text_lenses)(model)
     frames = []
-    for camera_id, name, pose in (_binary_poses if binary else _text_poses)(model):
+    for _, camera_id, name, pose in (_binary_poses if binary else _text_poses)(model):
         if camera_id not in lenses:
             raise SplatError(f"{model}: photo {name} has camera {camera_id}, which the model lacks; {AGAIN}")
         frame = Frame(name, images / name, lenses[camera_id], _matrix(pose))
@@ -70,6 +70,19 @@ def read_frames(model: Path, images: Path) -> list[Frame]:
 def read_points(model: Path) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Positions [P, 3] and colours [P, 3] of the model in a folder."""
     return _binary_points(model) if _suffix(model) == ".bin" else _text_points(model)
+
+
+def read_tracks(model: Path) -> dict[str, NDArray[np.int64]]:
+    """For each photo, by name, which of the points it shows: rows of what `read_points` returns."""
+    binary = _suffix(model) == ".bin"
+    photos = {number: name for number, _, name, _ in (_binary_poses if binary else _text_poses)(model)}
+    rows: dict[int, list[int]] = {number: [] for number in photos}
+    for row, track in enumerate((_binary_tracks if binary else _text_tracks)(model)):
+        # One photo may have seen a point twice.
+        for number in set(track):
+            if number in rows:
+                rows[number].append(row)
+    return {photos[number]: np.array(found, np.int64) for number, found in rows.items()}
 
 
 def _suffix(folder: Path) -> str | None:
@@ -180,14 +193,15 @@ def _binary_lenses(model: Path) -> dict[int, Lens]:
     return lenses
 
 
-def _binary_poses(model: Path) -> Iterator[tuple[int, str, tuple[float, ...]]]:
+def _binary_poses(model: Path) -> Iterator[tuple[int, int, str, tuple[float, ...]]]:
+    """Number, camera, name and pose of each photo."""
     file = _Bytes(model / "images.bin")
     for _ in range(file.count(_IMAGE.size + 9, "photos")):
-        _, *pose, camera_id = file.take(_IMAGE)
+        number, *pose, camera_id = file.take(_IMAGE)
         name = file.name()
         observations = 24 * file.count(24, "points in a photo")
         file.offset += observations
-        yield camera_id, name, tuple(pose)
+        yield number, camera_id, name, tuple(pose)
     file.end()
 
 
@@ -207,6 +221,16 @@ def _binary_points(model: Path) -> tuple[NDArray[np.float64], NDArray[np.uint8]]
         block = slice(start, start + 65536)
         records[block] = data[offsets[block, None] + np.arange(_POINT.itemsize)].view(_POINT)[:, 0]
     return records["xyz"].copy(), records["rgb"].copy()
+
+
+def _binary_tracks(model: Path) -> Iterator[tuple[int, ...]]:
+    """The numbers of the photos of each point."""
+    file = _Bytes(model / "points3D.bin")
+    for _ in range(file.count(_POINT.itemsize + 8, "points")):
+        file.need(_POINT.itemsize)
+        file.offset += _POINT.itemsize
+        length = file.count(8, "photos of a point")
+        yield file.take(struct.Struct(f"<{2 * length}I"))[::2]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -236,7 +260,7 @@ def _text_lenses(model: Path) -> dict[int, Lens]:
     return lenses
 
 
-def _text_poses(model: Path) -> Iterator[tuple[int, str, tuple[float, ...]]]:
+def _text_poses(model: Path) -> Iterator[tuple[int, int, str, tuple[float, ...]]]:
     path = model / "images.txt"
     lines = _lines(path)
     for number, line in lines:
@@ -245,11 +269,12 @@ def _text_poses(model: Path) -> Iterator[tuple[int, str, tuple[float, ...]]]:
         # id, qw qx qy qz, tx ty tz, camera, name; a name may contain spaces.
         words = line.split(maxsplit=9)
         try:
-            pose, camera_id, name = tuple(map(float, words[1:8])), int(words[8]), words[9].strip()
+            photo, pose, camera_id = int(words[0]), tuple(map(float, words[1:8])), int(words[8])
+            name = words[9].strip()
         except (ValueError, IndexError):
             raise _bad_line(path, number) from None
         next(lines, None)  # The photo's 2D points: one line, empty where it has none.
-        yield camera_id, name, pose
+        yield photo, camera_id, name, pose
 
 
 def _text_points(model: Path) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
@@ -267,3 +292,15 @@ def _text_points(model: Path) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
         if not complete:
             raise _bad_line(path, number)
     return np.array(positions, np.float64).reshape(-1, 3), np.array(colors, np.uint8).reshape(-1, 3)
+
+
+def _text_tracks(model: Path) -> Iterator[tuple[int, ...]]:
+    path = model / "points3D.txt"
+    for number, line in _lines(path):
+        if not (words := line.split()):
+            continue
+        try:
+            # id, x y z, r g b, error; then photo and place, over and over.
+            yield tuple(map(int, words[8::2]))
+        except ValueError:
+            raise _bad_line(path, number) from None

@@ -42,6 +42,7 @@ class Capture:
         images: the folder of photos, whose siblings images_2, images_4, ... may hold smaller copies.
         points: [P, 3] reconstructed points, capture's world; may be empty.
         colors: [P, 3] uint8.
+        tracks: which points a photo shows, rows of `points`, by the frame's name; empty where nobody noted it.
         warnings: one sentence for each thing that was left out.
     """
 
@@ -49,6 +50,7 @@ class Capture:
     frames: list[Frame] = field(default_factory=list)
     points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
     colors: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 3), np.uint8))
+    tracks: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 

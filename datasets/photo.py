@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from splat.cameras import Cameras
 from splat.datasets.images import UPRIGHT, Header, Pixels, read_photo
 from splat.datasets.lens import Lens
 from splat.datasets.undistort import photo_from_straightened, straightened
+
+Values = TypeVar("Values", NDArray[np.uint8], NDArray[np.float32])
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,10 @@ def load(photo: Photo, background: tuple[float, float, float] | None) -> tuple[P
             pixels = (over + 0.5).astype(np.uint8)
     if photo.mask is not None:
         masks.append(_read_mask(photo))
-    image = _straighten(np.ascontiguousarray(pixels), photo)
+    image = straighten(np.ascontiguousarray(pixels), photo)
     if not masks:
         return image, None
-    mask = np.minimum.reduce([_straighten(np.ascontiguousarray(mask), photo) for mask in masks])
+    mask = np.minimum.reduce([straighten(np.ascontiguousarray(mask), photo) for mask in masks])
     return image, (mask > 127).astype(np.uint8)
 
 
@@ -118,11 +121,15 @@ def camera(photo: Photo, cam_from_world: NDArray[np.float64]) -> Cameras:
     return view.to(dtype=torch.float32)
 
 
-def _straighten(pixels: Pixels, photo: Photo) -> Pixels:
-    """Photo pixels -> image, resized by area, turned."""
+def straighten(pixels: Values, photo: Photo) -> Values:
+    """What a photo's image is to the photo, of anything [h, w, ...] that lies over it pixel by pixel: straightened,
+    resized by area, turned. NaN spreads to what it takes part in."""
     import cv2
 
+    size = (photo.lens.width, photo.lens.height)
     if not (photo.is_bent or photo.lens.is_pinhole):
+        if pixels.shape[1::-1] != size:
+            pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)  # pyright: ignore
         where = photo_from_straightened(photo.lens)
         # The map stays inside the photo; its outermost half pixel has no neighbour on one side and repeats the edge.
         pixels = cv2.remap(pixels, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # pyright: ignore

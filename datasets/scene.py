@@ -52,6 +52,8 @@ class Scene:
         extent: 1.1 times the largest distance of a training camera from their mean, normalised units.
         background: what transparent photos were laid over, RGB in [0, 1]; render over it too. None: they are masked.
         warnings: what was left out and why, a sentence each.
+        tracks: [K] indices into `points` of those that a view shows, by the view's; views are missing of which the
+            capture does not say.
     """
 
     source: Path
@@ -64,6 +66,7 @@ class Scene:
     extent: float
     background: tuple[float, float, float] | None = None
     warnings: list[str] = field(default_factory=list)
+    tracks: dict[int, Tensor] = field(default_factory=dict, repr=False)
     photos: list[Photo] = field(default_factory=list, repr=False)
     cache: ImageCache = field(init=False, repr=False)
 
@@ -152,7 +155,7 @@ def open_scene(
         _name_unregistered(capture)
     names = [frame.name for frame in frames]
     train, test = split(names, [frame.is_test for frame in frames], test_every, test_names)
-    views, points, colors, similarity = _place(frames, photos, capture, normalize)
+    views, points, colors, tracks, similarity = _place(frames, photos, capture, normalize)
     positions = torch.cat([views[i].camera.positions for i in train]).double().numpy()
     return Scene(
         source=path,
@@ -165,6 +168,7 @@ def open_scene(
         extent=extent(positions),
         background=WHITE if background is None and name == "blender" else background,
         warnings=capture.warnings,
+        tracks=tracks,
         photos=photos,
     )
 
@@ -265,8 +269,8 @@ def _name_unregistered(capture: Capture) -> None:
 
 def _place(
     frames: list[Frame], photos: list[Photo], capture: Capture, normalize: bool
-) -> tuple[list[View], Tensor, Tensor, Tensor]:
-    """Views and points in the normalised world, and the similarity that took them there."""
+) -> tuple[list[View], Tensor, Tensor, dict[int, Tensor], Tensor]:
+    """Views and points in the normalised world, colours and tracks, and the similarity that took them there."""
     poses = np.stack([frame.cam_from_world for frame in frames])
     keep = plausible(capture.points)
     damaged = int((~np.isfinite(capture.points).all(1)).sum())
@@ -277,9 +281,16 @@ def _place(
     poses = moved_poses(similarity, poses)
     points = points @ similarity[:3, :3].T + similarity[:3, 3]
     views = [View(f.name, camera(photo, pose)) for f, photo, pose in zip(frames, photos, poses, strict=True)]
+    row = np.cumsum(keep) - 1
+    tracks = {
+        index: torch.from_numpy(row[shown[keep[shown]]])
+        for index, frame in enumerate(frames)
+        if (shown := capture.tracks.get(frame.name)) is not None
+    }
     return (
         views,
         torch.from_numpy(points.astype(np.float32)),
         torch.from_numpy(capture.colors[keep]),
+        tracks,
         torch.from_numpy(similarity),
     )
