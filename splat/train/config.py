@@ -14,6 +14,8 @@ from splat.errors import SplatError
 
 #: The run length for which every schedule is stated.
 REFERENCE_STEPS = 30_000
+#: Gaussians that a step can settle: 40,000 in 2,000 steps, as in docs/benchmarks/quality.md.
+GAUSSIANS_PER_STEP = 20
 
 
 def scaled(steps: int, iterations: int, at_least: int = 1) -> int:
@@ -151,11 +153,13 @@ class TrainConfig:
     downscale: int = 1
     """Factor by which the photos' sides are divided."""
     max_gaussians: int = 500_000
-    """Number of Gaussians that is never exceeded; lowered when a GPU's memory does not suffice."""
-    strategy: Literal["adc", "absgrad", "mcmc", "budgeted", "revising"] = "adc"
-    """How Gaussians are added and removed: adc, the gradient rule of Kerbl et al. 2023; absgrad, the same with
-    gradients that do not cancel out (AbsGS); mcmc, relocation and noise, which fills max_gaussians; budgeted, a fixed
-    curve up to max_gaussians and scores from several views; revising, by the error in the images."""
+    """Number of Gaussians that is never exceeded; lowered when a GPU's memory does not suffice. Left as it is, there
+    are at most 20 for each step, too, since a short run could not settle more."""
+    strategy: Literal["splat", "adc", "absgrad", "mcmc", "budgeted", "revising"] = "adc"
+    """How Gaussians are added and removed: splat, our own, which is budgeted with noise and fills max_gaussians; adc,
+    the gradient rule of Kerbl et al. 2023; absgrad, the same with gradients that do not cancel out (AbsGS); mcmc,
+    relocation and noise, which fills max_gaussians; budgeted, a fixed curve up to max_gaussians and scores from several
+    views; revising, by the error in the images."""
     antialias: Literal["classic", "antialiased", "mip"] = "classic"
     """Filter against aliasing: classic (0.3 px^2 on the image), antialiased (the same, energy kept) or mip (0.1 px^2,
     energy kept, and no Gaussian thinner in the world than the photos resolve: Mip-Splatting)."""

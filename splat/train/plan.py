@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from splat.budget import DEVICES, fit_size
 from splat.errors import SplatError
 from splat.native import pick_device
-from splat.train.config import TrainConfig
+from splat.train.config import GAUSSIANS_PER_STEP, TrainConfig
 from splat.train.cost import measure
 from splat.train.forecast import Forecast, Images
 from splat.train.memory import USABLE, bytes_per_gaussian, bytes_per_image
@@ -27,8 +27,6 @@ LEAST_GAUSSIANS, LEAST_STEPS = 1_000, 50
 ENOUGH_STEPS, DOWNSCALES, LEAST_SIDE = 1_000, (1, 2, 3, 4, 6, 8, 12, 16), 200
 #: Colours keep a degree if that leaves room for so many Gaussians a point of the capture: docs/benchmarks/budgets.md.
 ROOM = 4
-#: Gaussians that a step can settle: 40,000 in 2,000 steps, as in docs/benchmarks/quality.md.
-GAUSSIANS_PER_STEP = 20
 #: Share of the time that is planned with: refinements are not measured.
 PLANNED = 0.93
 

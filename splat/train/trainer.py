@@ -272,10 +272,14 @@ class Trainer:
         self.views.upload(self.order.pending[-1:], factor)
         self.strategy.observe(rendering, step + 1)
         self.corrections.update(view, step + 1, look.frame)
-        self.optimizer.step(step + 1, self.schedule.rates(step), look.frame)
+        self.optimizer.step(step + 1, self._rates(step), look.frame)
         self.step = step + 1
         assert self.losses.newest is not None
         return StepReport(self.step, self.losses.newest, psnr, self.count, factor, sh_degree, self.seconds)
+
+    def _rates(self, step: int) -> dict[str, float]:
+        factors = self.strategy.rate_factors
+        return {name: rate * factors.get(name, 1.0) for name, rate in self.schedule.rates(step).items()}
 
     def _factor(self, view: int, step: int) -> int:
         camera = self.scene.views[view].camera
@@ -305,7 +309,7 @@ class Trainer:
         return self.background
 
     def _nudge(self) -> None:
-        rate = self.schedule.rates(self.step - 1)["means"]
+        rate = self._rates(self.step - 1)["means"]
         nudge = self.strategy.nudge(self._raw(), self.step, rate, self.generator)
         if nudge is not None:
             first, second, *_ = self.optimizer.state

@@ -9,7 +9,8 @@ import torch
 from density_scenes import CPU, no_looks, rendered, row_of_gaussians, settings
 
 from splat.gaussians import Gaussians
-from splat.train.density.mcmc import MOST_COPIES, NOISE, OPACITY_WEIGHT, SCALE_WEIGHT, Mcmc, share
+from splat.train.density.mcmc import MOST_COPIES, OPACITY_WEIGHT, SCALE_WEIGHT, Mcmc, share
+from splat.train.density.noise import STRENGTH
 from splat.train.density.protocol import Edit, apply_edit, apply_nudge
 
 
@@ -127,7 +128,7 @@ def test_noise_has_the_covariance_squared_and_spares_the_opaque() -> None:
     scene.log_scales[:] = torch.tensor([0.5, 0.1, 0.2]).log()
     scene.quats[:] = torch.tensor([2**0.5, 0.0, 0.0, 2**0.5])  # A quarter turn about z takes x to y.
     offsets = strategy(count).nudge(scene, 1, rate, generator()).offsets["means"]
-    expected = NOISE * rate * 0.5 * torch.tensor([0.01, 0.25, 0.04])
+    expected = STRENGTH * rate * 0.5 * torch.tensor([0.01, 0.25, 0.04])
     torch.testing.assert_close(offsets.std(dim=0), expected, rtol=0.03, atol=0)
     scene.opacity_logits[:] = 0.0
     assert strategy(count).nudge(scene, 1, rate, generator()).offsets["means"].abs().max() < 1e-15

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from splat.gaussians import Gaussians
 from splat.train.config import TrainConfig
-from splat.train.density.children import rotate
 from splat.train.density.choice import dead, draw
 from splat.train.density.look import Looks
+from splat.train.density.noise import LEAST_OPACITY, tremble
 from splat.train.density.protocol import Edit, Nudge, Reset, Strategy
 from splat.train.density.window import Window
 
@@ -25,12 +25,8 @@ from splat.train.density.window import Window
 STOP = 25_000
 #: A refinement's growth, stated for one in 100 of 30,000 steps.
 GROWTH, GROWTH_EVERY = 0.05, 100
-#: Opacity up to which a Gaussian counts as dead.
-LEAST_OPACITY = 0.005
 #: Copies of one Gaussian, itself included, that its new opacity and scale account for.
 MOST_COPIES = 50
-#: The noise, in learning rates of the centres, and how steeply it ends at LEAST_OPACITY.
-NOISE, NOISE_STEEPNESS = 5e5, 100.0
 #: Weights in the loss of the mean opacity and of the mean scale.
 OPACITY_WEIGHT, SCALE_WEIGHT = 0.01, 0.01
 
@@ -48,16 +44,9 @@ class Mcmc(Strategy):
     def nudge(self, gaussians: Gaussians, step: int, rate: float, generator: torch.Generator) -> Nudge:
         """Noise of each Gaussian's own shape on the centres of those that hardly show, and a pull of all towards
         transparent and small."""
-        count, device = len(gaussians), gaussians.device
-        opacities, scales, quats = gaussians.opacities, gaussians.scales, gaussians.quats
-        # Drawn where it is needed; the run's own generator is on the CPU.
-        seed = int(torch.randint(2**62, (), generator=generator))
-        normal = torch.randn(count, 3, device=device, generator=torch.Generator(device).manual_seed(seed))
-        inverse = torch.cat([quats[:, :1], -quats[:, 1:]], dim=1)
-        along = rotate(quats, scales * scales * rotate(inverse, normal))
-        strength = NOISE * rate * torch.sigmoid(-NOISE_STEEPNESS * (opacities - LEAST_OPACITY))
+        count, opacities, scales = len(gaussians), gaussians.opacities, gaussians.scales
         return Nudge(
-            offsets={"means": along * strength[:, None]},
+            offsets={"means": tremble(gaussians, rate, generator)},
             gradients={
                 "opacity_logits": OPACITY_WEIGHT / count * opacities * (1 - opacities),
                 "log_scales": SCALE_WEIGHT / (3 * count) * scales,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 import torch
@@ -74,11 +75,13 @@ class Strategy(Protocol):
     Attributes:
         max_gaussians: number that is never exceeded; lowered when a GPU's memory does not suffice.
         absgrad: whether `render` has to accumulate absolute screen-space gradients.
+        rate_factors: of the learning rates that differ from the schedule's, by name.
         statistics: tensors [N, ...] gathered by `observe`; `apply_edit` keeps them in step, checkpoints hold them.
     """
 
     max_gaussians: int
     absgrad: bool = False
+    rate_factors: Mapping[str, float] = MappingProxyType({})
     statistics: dict[str, Tensor]
 
     @abstractmethod
