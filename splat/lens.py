@@ -8,6 +8,7 @@ Source: OpenCV's documentation of calib3d and of its fisheye module.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -51,16 +52,31 @@ def lenses(distortion: Tensor, model: str) -> Tensor:
             that is from where on pixels come nearer to the principal point again; infinite where it never does.
     """
     k = torch.nn.functional.pad(distortion, (0, 8 - distortion.shape[1]))
-    angle = torch.linspace(0, LARGEST_ANGLE, ANGLES, dtype=torch.float64, device=k.device)
+    one, zero = torch.ones_like(k[:, :1]), torch.zeros_like(k[:, :1])
+    if model == "fisheye":
+        top, bottom = torch.cat([one, k[:, :4]], dim=1), torch.cat([one, k[:, 4:]], dim=1)
+    else:
+        top, bottom = torch.cat([one, k[:, :2], k[:, 4:5], zero], dim=1), torch.cat([one, k[:, 5:], zero], dim=1)
+    squares, steps, limits = _angles(model, k.device)
+    # With r^2 = s: d(r top / bottom) / dr = ((top + 2 s top') bottom - 2 s bottom' top) / bottom^2. By Horner's rule.
+    polynomials = torch.stack([top * (steps + 1), bottom, bottom * steps, top]).double()
+    values = polynomials[..., 4, None]
+    for n in (3, 2, 1, 0):
+        values = values * squares + polynomials[..., n, None]
+    rising, below, falling, above = values
+    # A comparison with NaN is false. Beyond a pole the lens shows nothing.
+    grows = (below > 0) & (rising * below > falling * above)
+    return torch.cat([k, limits[grows.cumprod(1).sum(1)].to(k.dtype)[:, None]], dim=1)
+
+
+@lru_cache(maxsize=8)
+def _angles(model: str, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the angles that are looked at: [ANGLES] squares of what the radial polynomials are in, a slope or a fisheye's
+    angle; 0 2 4 6 8; and [ANGLES + 1] the square of the slope up to which a lens grows, by how many angles it does."""
+    angle = torch.linspace(0, LARGEST_ANGLE, ANGLES, dtype=torch.float64, device=device)
     w = angle.tan().square()
-    factor, slope = _radial((angle.square() if model == "fisheye" else w)[:, None], k.double(), model)
-    # d(r F(r^2)) / dr = F + 2 r^2 F', with the angle as r for a fisheye.
-    growth = factor + 2 * (angle.square() if model == "fisheye" else w)[:, None] * slope
-    # Up to the last angle before the first one from which nothing grows; a comparison with NaN is false.
-    grows = (growth > 0).cumprod(0)
-    last = grows.sum(0) - 1
-    limit = torch.where(last == ANGLES - 1, math.inf, w[last.clamp(min=0)])
-    return torch.cat([k, limit.to(k.dtype)[:, None]], dim=1)
+    limits = torch.cat([w[:1], w[:-1], w.new_tensor([math.inf])])
+    return angle.square() if model == "fisheye" else w, torch.arange(0, 10, 2, device=device), limits
 
 
 def bend(slopes: Tensor, lens: Tensor, model: str) -> Tensor:
@@ -78,9 +94,9 @@ def bend(slopes: Tensor, lens: Tensor, model: str) -> Tensor:
     if model == "fisheye":
         slope = w.sqrt()
         ratio = torch.where(slope > 1e-4, torch.atan(slope) / slope.clamp(min=1e-4), 1 - w / 3)
-        factor = ratio * _radial(w * ratio.square(), lens, model)[0]
+        factor = ratio * _radial(w * ratio.square(), lens, model)
         return torch.stack([u * factor, v * factor], dim=-1)
-    factor, p1, p2 = _radial(w, lens, model)[0], lens[..., 2], lens[..., 3]
+    factor, p1, p2 = _radial(w, lens, model), lens[..., 2], lens[..., 3]
     return torch.stack(
         [
             u * factor + 2 * p1 * u * v + p2 * (w + 2 * u * u),
@@ -90,15 +106,10 @@ def bend(slopes: Tensor, lens: Tensor, model: str) -> Tensor:
     )
 
 
-def _radial(s: Tensor, k: Tensor, model: str) -> tuple[Tensor, Tensor]:
-    """The radial factor and its derivative by s, which is the square of the slope, or of a fisheye's angle."""
+def _radial(s: Tensor, k: Tensor, model: str) -> Tensor:
+    """The radial factor of s, the square of the slope, or of a fisheye's angle."""
     if model == "fisheye":
         k1, k2, k3, k4 = k[..., :4].unbind(-1)
-        value = 1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))
-        return value, k1 + s * (2 * k2 + s * (3 * k3 + s * 4 * k4))
+        return 1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))
     k1, k2, _, _, k3, k4, k5, k6 = k[..., :8].unbind(-1)
-    top, v_top = 1 + s * (k1 + s * (k2 + s * k3)), k1 + s * (2 * k2 + s * 3 * k3)
-    bottom, v_bottom = 1 + s * (k4 + s * (k5 + s * k6)), k4 + s * (2 * k5 + s * 3 * k6)
-    # Beyond a pole the lens shows nothing.
-    factor = torch.where(bottom > 0, top / bottom, math.nan)
-    return factor, (v_top - factor * v_bottom) / bottom
+    return (1 + s * (k1 + s * (k2 + s * k3))) / (1 + s * (k4 + s * (k5 + s * k6)))
