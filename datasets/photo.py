@@ -15,6 +15,7 @@ from splat.cameras import Cameras
 from splat.datasets.images import UPRIGHT, Header, Pixels, read_photo
 from splat.datasets.lens import Lens
 from splat.datasets.undistort import photo_from_straightened, straightened
+from splat.errors import SplatError
 
 Values = TypeVar("Values", NDArray[np.uint8], NDArray[np.float32])
 
@@ -138,12 +139,27 @@ def straighten(pixels: Values, photo: Photo) -> Values:
     return np.ascontiguousarray(np.rot90(pixels, -photo.turns))
 
 
+def counts(photo: Photo) -> bool:
+    """Whether the photo's mask, if it has one, leaves anything of it.
+
+    Raises:
+        SplatError: the mask cannot be read, or is of another shape than the photo.
+    """
+    return photo.mask is None or bool((_read_mask(photo) > 127).any())
+
+
 def _read_mask(photo: Photo) -> Pixels:
-    """[H, W] uint8, at the size of the photo's pixels."""
+    """[H, W] uint8, at the size of the photo's pixels; a mask may be another size of the same shape."""
     import cv2
 
     assert photo.mask is not None
     pixels = read_photo(photo.mask, upright=False)
+    height, width = pixels.shape[:2]
+    if not _same_shape(photo.lens, (width, height)):
+        raise SplatError(
+            f"{photo.mask} is a mask of {width} x {height} pixels for a photo of {photo.lens.width} x "
+            f"{photo.lens.height}: give it the photo's shape, at any size"
+        )
     # A mask drawn as transparency counts as well as one drawn in black.
     mask = pixels[..., :3].max(-1) if pixels.shape[2] == 3 else np.minimum(pixels[..., :3].max(-1), pixels[..., 3])
     size = (photo.lens.width, photo.lens.height)

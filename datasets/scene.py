@@ -17,7 +17,7 @@ from splat.datasets.cache import ImageCache
 from splat.datasets.frames import Capture, Frame, counted, listed
 from splat.datasets.images import find_photos, is_whole, read_header
 from splat.datasets.normalize import extent, moved_poses, plausible, similarity_from_cameras
-from splat.datasets.photo import Photo, camera, fit, load
+from splat.datasets.photo import Photo, camera, counts, fit, load
 from splat.datasets.split import split
 from splat.datasets.threads import default_threads, in_order
 from splat.errors import SplatError
@@ -129,8 +129,8 @@ def open_scene(
         test_every: every n-th view by name is held out, from the first; 0 holds out none. Captures that come
             with held-out views of their own keep those.
         test_names: holds out exactly these views instead.
-        masks: folder of masks named like the photos (a.jpg.png or a.png), black = not to be used; by default the
-            capture's folder `masks`, where there is one.
+        masks: folder of masks named like the photos (a.jpg.png or a.png), of any size, black = not to be used; a photo
+            that is masked as a whole is left out. By default the capture's folder `masks`, where there is one.
         background: laid under transparent photos, RGB in [0, 1]. By default transparency is a mask, except in the
             format "blender", whose renderings get white.
         normalize: centre, turn and scale the world (see normalize.py); otherwise it stays the capture's own.
@@ -138,7 +138,7 @@ def open_scene(
             them, and the cameras bend likewise. Lenses beyond OpenCV's models, and panoramas, are straightened anyway.
 
     Raises:
-        SplatError: no capture there, damaged files, or fewer than 3 usable views.
+        SplatError: no capture there, damaged files, a mask that doesn't fit, or fewer than 3 usable views.
         ValueError: an argument is out of range.
     """
     path = Path(path)
@@ -242,6 +242,8 @@ def _open_photo(
         return "damaged", None
     mask = frame.mask or _find_mask(masks, _name_in(folder, frame.path))
     photo = fit(path, frame.lens, header, downscale, mask, straighten=straighten)
+    if photo is not None and not counts(photo):
+        return "masked as a whole", None
     return "of another shape than their camera", photo
 
 

@@ -241,6 +241,40 @@ def test_masks_of_both_spellings(capture: Path) -> None:
         open_scene(capture, masks=capture / "nowhere")
 
 
+def write_masks(capture: Path, size: tuple[int, int], **white: bool) -> None:
+    (capture / "masks").mkdir()
+    for name, is_white in white.items():
+        pixels = np.full(size, 255 * is_white, np.uint8)
+        Image.fromarray(pixels).save(capture / "masks" / f"{name.removeprefix('photo_')}.png")
+
+
+def test_a_mask_may_have_another_size(capture: Path) -> None:
+    write_masks(capture, (240, 320), photo_000=True)
+    mask = open_scene(capture).mask(0)
+    assert mask is not None and mask.shape == (24, 32) and mask.all()
+
+
+def test_a_mask_of_another_shape_is_named(capture: Path) -> None:
+    write_masks(capture, (24, 24), photo_001=True)
+    with pytest.raises(SplatError, match=r"001\.png is a mask of 24 x 24 pixels for a photo of 32 x 24"):
+        open_scene(capture)
+
+
+def test_photos_masked_as_a_whole_are_left_out_and_named(capture: Path) -> None:
+    names = [view.name for view in open_scene(capture).views]
+    write_masks(capture, (12, 16), photo_000=False, photo_001=True, photo_002=False)
+    scene = open_scene(capture)
+    assert [view.name for view in scene.views] == [names[1], *names[3:]]
+    assert "2 photos masked as a whole: 000.png, 002.png." in scene.warnings
+
+
+def test_a_capture_masked_as_a_whole_is_an_error(capture: Path) -> None:
+    names = [f"photo_{Path(view.name).stem}" for view in open_scene(capture).views]
+    write_masks(capture, (24, 32), **dict.fromkeys(names, False))
+    with pytest.raises(SplatError, match=rf"0 usable views.*{len(names)} photos masked as a whole"):
+        open_scene(capture)
+
+
 def test_damage_behind_a_good_header(tmp_path: Path) -> None:
     """A damaged photo is left out; one that is damaged only after the capture was opened is told when it is met."""
     write_capture(tmp_path, width=200, height=150)
@@ -312,7 +346,9 @@ def test_nerfstudio_dialects(tmp_path: Path) -> None:
     content["frames"][3]["file_path"] = "images/none.png"
     content["frames"][4]["file_path"] = "./images/004"
     (tmp_path / "transforms.json").write_text(json.dumps(content))
-    Image.fromarray(np.zeros((24, 32), np.uint8)).save(tmp_path / "m.png")
+    mask = np.zeros((24, 32), np.uint8)
+    mask[:, 16:] = 255
+    Image.fromarray(mask).save(tmp_path / "m.png")
 
     scene = open_scene(tmp_path)
     assert [view.name for view in scene.views] == [f"images/00{i}.png" for i in (0, 1, 4, 5)]
@@ -320,7 +356,7 @@ def test_nerfstudio_dialects(tmp_path: Path) -> None:
     assert scene.views[1].camera.Ks[0, 0, 0].item() == pytest.approx(16 / np.tan(0.45))
     mask = scene.mask(1)
     assert mask is not None
-    assert not mask.any()
+    assert mask[:, 18:].all() and not mask[:, :14].any()
     assert scene.points.shape == (7, 3)
     assert scene.warnings == [
         "1 photo named in transforms.json missing: images/none.png.",
