@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from splat.train.config import TrainConfig
+from splat.train.corrections.bilateral import BilateralGrids
+from splat.train.corrections.exposure import Exposure
 from splat.train.corrections.protocol import Correction, Corrections
+from splat.train.corrections.transients import Transients
 
 if TYPE_CHECKING:
     from splat.datasets.scene import Scene
@@ -16,4 +19,10 @@ if TYPE_CHECKING:
 def make_corrections(scene: Scene, config: TrainConfig, device: torch.device) -> Corrections:
     """Those that the settings ask for."""
     chosen: list[Correction] = []
+    if config.corrections.exposure == "affine":
+        chosen.append(Exposure(len(scene.views), len(scene.train), config.iterations, device))
+    if config.corrections.exposure == "bilateral":
+        chosen.append(BilateralGrids(len(scene.views), len(scene.train), config.iterations, device))
+    if config.corrections.transients:
+        chosen.append(Transients(len(scene.train), config.iterations))
     return Corrections(chosen)

@@ -1,9 +1,9 @@
 """Photos that a phone lightened in parts: a bilateral grid of affine colour maps for each.
 
 Source:
-    Wang et al., "Bilateral guided radiance field processing", 2024, sections 3.2 and 3.3; gsplat's rates. Differs: the
-    grids' mean stays the identity, each is moved in its own photo's turn only (`PerPhoto`), and clipping lets those
-    gradients through that lead back inside.
+    Wang et al., "Bilateral guided radiance field processing", 2024, section 3.2. Differs: the grids' mean stays the
+    identity, each is moved in its own photo's turn only, by rates that fall from the first step on (`PerPhoto`), and
+    clipping lets those gradients through that lead back inside.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
 from splat.render import Rendering
-from splat.train.config import scaled
+from splat.train.corrections import exposure
 from splat.train.corrections.exposure import clipped
 from splat.train.corrections.per_photo import PerPhoto
 from splat.train.corrections.protocol import Correction
@@ -21,8 +21,9 @@ from splat.train.frame import Frame
 
 #: Cells of a grid: across the photo, down the photo, from black to white.
 ACROSS, DOWN, LEVELS = 16, 16, 8
-#: Highest learning rate; the share of it at the first step and at the last; steps (of 30,000) until it is reached.
-RATE, LEAST, WARM_UP = 2e-3, 0.01, 1_000
+#: How far a number of a grid may go beside the one matrix in a run, and in one of the photo's turns: faster, and
+#: the grids learn what the scene should.
+REACH, MOST = 0.3, 0.003
 #: Weight of the grid's total variation in the loss.
 VARIATION = 10.0
 #: Brightness of a colour, by which a pixel finds its level.
@@ -33,6 +34,8 @@ class BilateralGrids(Correction):
     """What a photo shows of colours c at (x, y) is A c + b, clipped to [0, 1], with [A | b] interpolated between the
     nearest eight of the photo's own grid, in x, in y and in the brightness of c.
 
+    A grid is learned as one matrix, as in `Exposure`, and what each cell adds to it: thousands of cells agree slowly.
+
     Args:
         views, photos: how many there are, and how many of them are trained on.
         iterations: length of the run.
@@ -42,32 +45,32 @@ class BilateralGrids(Correction):
 
     def __init__(self, views: int, photos: int, iterations: int, device: torch.device) -> None:
         identity = torch.eye(3, 4, device=device).reshape(12, 1, 1, 1).repeat(1, LEVELS, DOWN, ACROSS)
-        self.grids = PerPhoto(identity, views, photos)
-        self.iterations, self.warm_up = iterations, scaled(WARM_UP, iterations)
+        turns = (views, photos, iterations)
+        self.matrices = PerPhoto(identity[:, :1, :1, :1], *turns, exposure.REACH, exposure.MOST)
+        self.grids = PerPhoto(torch.zeros_like(identity), *turns, REACH, MOST)
 
     def image(self, view: int, rgb: Tensor) -> Tensor:
-        return clipped(sliced(rgb, self.grids.ask(view)))
+        return clipped(sliced(rgb, self.matrices.ask(view) + self.grids.ask(view)))
 
     def loss(self, view: int, step: int, rendering: Rendering, mask: Tensor | None) -> Tensor:
         assert self.grids.asked is not None
         return VARIATION * variation(self.grids.asked)
 
     def update(self, view: int, step: int, frame: Frame) -> None:
-        self.grids.move(view, self.rate(step))
-
-    def rate(self, step: int) -> float:
-        """Rises evenly, then falls exponentially."""
-        rise = LEAST + (1 - LEAST) * min(step / self.warm_up, 1.0)
-        return RATE * rise * LEAST ** (step / self.iterations)
+        self.matrices.move(view, step)
+        self.grids.move(view, step)
 
     def forget(self) -> None:
+        self.matrices.forget()
         self.grids.forget()
 
     def state(self) -> dict[str, Tensor]:
-        return self.grids.state()
+        parts = {"matrices": self.matrices.state(), "grids": self.grids.state()}
+        return {f"{part}.{name}": tensor for part, held in parts.items() for name, tensor in held.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        self.grids.restore(state)
+        for part, held in (("matrices", self.matrices), ("grids", self.grids)):
+            held.restore({name.removeprefix(f"{part}."): tensor for name, tensor in state.items() if part in name})
 
 
 def sliced(rgb: Tensor, grid: Tensor) -> Tensor:

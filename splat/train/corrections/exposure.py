@@ -15,8 +15,8 @@ from splat.train.corrections.per_photo import PerPhoto, ordered_sum
 from splat.train.corrections.protocol import Correction
 from splat.train.frame import Frame
 
-#: Learning rate at the first step and at the last; between them it falls exponentially.
-RATE, RATE_FINAL = 1e-2, 1e-3
+#: How far a number of a matrix may go in a run, and in one of its photo's turns.
+REACH, MOST = 1.0, 0.05
 
 
 class Exposure(Correction):
@@ -30,14 +30,13 @@ class Exposure(Correction):
     name = "exposure"
 
     def __init__(self, views: int, photos: int, iterations: int, device: torch.device) -> None:
-        self.matrices = PerPhoto(torch.eye(3, 4, device=device), views, photos)
-        self.iterations = iterations
+        self.matrices = PerPhoto(torch.eye(3, 4, device=device), views, photos, iterations, REACH, MOST)
 
     def image(self, view: int, rgb: Tensor) -> Tensor:
         return clipped(affine(rgb, self.matrices.ask(view)))
 
     def update(self, view: int, step: int, frame: Frame) -> None:
-        self.matrices.move(view, RATE * (RATE_FINAL / RATE) ** (step / self.iterations))
+        self.matrices.move(view, step)
 
     def forget(self) -> None:
         self.matrices.forget()

@@ -9,6 +9,10 @@ from torch import Tensor
 
 from splat.ops.adam import adam
 
+#: Share of the first rate that the last one is; between them it falls exponentially.
+LAST_RATE = 0.03
+STATE = ("deviations", "mean", "exp_avgs", "exp_avg_sqs", "turns")
+
 
 class PerPhoto:
     """A tensor for each photo, whose mean over the photos stays what all were at the start.
@@ -17,22 +21,27 @@ class PerPhoto:
     through photos half as bright. So what a photo's turn moves is its deviation; the mean of all deviations is
     taken off again where the tensor is asked for.
 
-    Adam moves a photo in its own turn only, by moments of its own. A common Adam would go on moving it between its
-    turns, and divide by a second moment that is mostly of turns without gradient: in one turn of V photos it moves by
-    about sqrt(V) rates. So does this one.
+    Adam moves a photo in its own turn only, by moments of its own. Its rate follows from how far a number may go in
+    all the turns of a run, so that short runs get there as well as long ones.
 
     Args:
         start: [...] what all are at the start.
         views: number of the scene's views, by whose index it is asked for.
         photos: number of them that are trained on.
+        iterations: steps of the run.
+        reach: how far a number may go in the run.
+        most: how far in one turn, however few turns there are.
 
     Attributes:
         asked: what was asked for last and waits for `move`; None where nothing does.
     """
 
-    def __init__(self, start: Tensor, views: int, photos: int) -> None:
+    def __init__(self, start: Tensor, views: int, photos: int, iterations: int, reach: float, most: float) -> None:
         self.start = start
-        self.photos = photos
+        self.photos, self.iterations = photos, iterations
+        # The mean of the rates, in the first.
+        falling = (1 - LAST_RATE) / math.log(1 / LAST_RATE)
+        self.first_rate = min(reach * photos / (iterations * falling), most)
         self.deviations = start.new_zeros(views, *start.shape)
         self.mean = torch.zeros_like(start)
         self.exp_avgs = torch.zeros_like(self.deviations)
@@ -45,7 +54,7 @@ class PerPhoto:
         self.asked = (self.start + (self.deviations[view] - self.mean)).requires_grad_()
         return self.asked
 
-    def move(self, view: int, rate: float) -> None:
+    def move(self, view: int, step: int) -> None:
         """Moves what was asked for last, which was the view's, by its gradient; without one it stays."""
         gradient = None if self.asked is None else self.asked.grad
         self.forget()
@@ -59,7 +68,7 @@ class PerPhoto:
             [gradient.contiguous()],
             [self.exp_avgs[view]],
             [self.exp_avg_sqs[view]],
-            rates=[rate * math.sqrt(self.photos)],
+            rates=[self.first_rate * LAST_RATE ** (step / self.iterations)],
             step=int(self.turns[view]),
         )
         self.mean += (deviation - before) / self.photos
@@ -72,11 +81,8 @@ class PerPhoto:
 
     def restore(self, state: dict[str, Tensor]) -> None:
         for name in STATE:
-            held = getattr(self, name)
-            setattr(self, name, state[name].to(held.device))
-
-
-STATE = ("deviations", "mean", "exp_avgs", "exp_avg_sqs", "turns")
+            # A copy: what moves in place must not move the state.
+            setattr(self, name, state[name].to(getattr(self, name).device, copy=True))
 
 
 def ordered_sum(terms: Tensor) -> Tensor:

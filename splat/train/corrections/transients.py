@@ -13,22 +13,51 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, max_pool2d
 
 from splat.train.corrections.protocol import Correction
+from splat.train.frame import Frame
 
+#: Share of the run after which cells are passed over: before, most of what is off is the scene's own fault, and what is
+#: passed over then is never learned.
+START = 0.3
+#: In one of so many rounds over the photos all cells count, so that what the scene has not learned yet still can be.
+ROUNDS = 3
 #: Cells along the longer side of a photo.
 CELLS = 64
 #: A cell is passed over where its colour is off by more than so many times the photo's median cell, and by more than so
 #: much of the range at least.
-FACTOR, LEAST = 4.0, 0.06
+FACTOR, LEAST = 6.0, 0.15
 
 
 class Transients(Correction):
-    """Masks the cells of a photo whose colours are off by far more than the rest of it, and those beside them."""
+    """Masks the cells of a photo whose colours are off by far more than the rest of it, and those beside them.
+
+    Args:
+        photos: how many are trained on.
+        iterations: steps of the run.
+
+    Attributes:
+        step: number of steps taken.
+    """
 
     name = "transients"
 
-    def mask(self, view: int, rgb: Tensor, photo: Tensor, mask: Tensor | None) -> Tensor:
+    def __init__(self, photos: int, iterations: int) -> None:
+        self.photos, self.start = photos, START * iterations
+        self.step = 0
+
+    def mask(self, view: int, rgb: Tensor, photo: Tensor, mask: Tensor | None) -> Tensor | None:
+        if self.step < self.start or self.step // self.photos % ROUNDS == 0:
+            return mask
         kept = ~transient(rgb, photo.float() / 255 if photo.dtype == torch.uint8 else photo, mask)
         return kept.to(torch.uint8) if mask is None else mask * kept
+
+    def update(self, view: int, step: int, frame: Frame) -> None:
+        self.step = step
+
+    def state(self) -> dict[str, Tensor]:
+        return {"step": torch.tensor(self.step)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.step = int(state["step"])
 
 
 def transient(rgb: Tensor, photo: Tensor, mask: Tensor | None) -> Tensor:
