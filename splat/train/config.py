@@ -45,6 +45,10 @@ class OptimConfig:
     """Steps (of 30,000) after which one more spherical-harmonic degree is used."""
     ssim_weight: float = 0.2
     """Share of 1 - SSIM in the loss; the rest is the mean absolute error."""
+    opacity_weight: float = 0.0
+    """Weight of the mean opacity in the loss; mcmc has 0.01 of its own, and this comes on top."""
+    scale_weight: float = 0.0
+    """Weight of the mean scale, in world units, in the loss; mcmc has 0.01 of its own, and this comes on top."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from splat.train.listeners import EvalReport, Listener, StepReport
 from splat.train.losses import Losses
 from splat.train.memory import OutOfMemory, most_opaque, plan_memory
 from splat.train.optimizer import Adam
+from splat.train.regularise import pull
 from splat.train.representation import Plain, Representation
 from splat.train.schedule import Schedule, ViewOrder
 from splat.train.smoothing import Smoothing
@@ -311,9 +312,10 @@ class Trainer:
     def _nudge(self) -> None:
         rate = self._rates(self.step - 1)["means"]
         nudge = self.strategy.nudge(self._raw(), self.step, rate, self.generator)
-        if nudge is not None:
-            first, second, *_ = self.optimizer.state
-            apply_nudge(nudge, self.representation.parameters, (first, second))
+        first, second, *_ = self.optimizer.state
+        for change in (nudge, pull(self._raw(), self.config.optim)):
+            if change is not None:
+                apply_nudge(change, self.representation.parameters, (first, second))
 
     def _adapt(self) -> None:
         edit = self.strategy.adapt(self._raw(), self.step, self.generator, self._looks)

@@ -1,0 +1,37 @@
+"""The pull towards transparent and small: its gradients, and what a run with it ends with."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from made_up import made_up_scene
+
+from splat.datasets.scene import Scene
+from splat.gaussians import Gaussians
+from splat.train.config import InitConfig, OptimConfig, TrainConfig
+from splat.train.regularise import pull
+from splat.train.trainer import Trainer
+
+
+def test_its_gradients_are_those_of_the_means() -> None:
+    parameters = {name: values.clone().requires_grad_() for name, values in made_up_scene().parameters().items()}
+    gaussians = Gaussians(**parameters)
+    (0.3 * gaussians.opacities.mean() + 0.2 * gaussians.scales.mean()).backward()
+    found = pull(made_up_scene(), OptimConfig(opacity_weight=0.3, scale_weight=0.2))
+    assert found is not None and not found.offsets
+    for name in ("opacity_logits", "log_scales"):
+        torch.testing.assert_close(found.gradients[name], parameters[name].grad)
+    assert pull(made_up_scene(), OptimConfig()) is None
+
+
+def test_runs_with_it_end_fainter_and_smaller(scene: Scene) -> None:
+    config = TrainConfig(iterations=40, max_gaussians=200, init=InitConfig(few_points=10))
+    means = []
+    for optim in (OptimConfig(), OptimConfig(opacity_weight=1.0), OptimConfig(scale_weight=1.0)):
+        trainer = Trainer(scene, dataclasses.replace(config, optim=optim))
+        trainer.run()
+        gaussians = trainer.gaussians()
+        means.append((float(gaussians.opacities.mean()), float(gaussians.scales.mean())))
+    assert means[1][0] < 0.8 * means[0][0]
+    assert means[2][1] < 0.95 * means[0][1]
