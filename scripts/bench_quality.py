@@ -41,7 +41,7 @@ from splat.train.trainer import Trainer
 
 #: Scenes, and the factor that brings the longer side of their photos to at most 480 pixels.
 SCENES = {"fox": 3, "bonsai": 2, "banana": 3, "sceaux_castle": 4, "brighton_beach": 3, "lego": 1}
-METHODS = ("adc", "absgrad", "mcmc", "budgeted", "revising", "gsplat-default", "gsplat-mcmc")
+METHODS = ("splat", "adc", "absgrad", "mcmc", "budgeted", "revising", "gsplat-default", "gsplat-mcmc")
 STEPS, MAX_GAUSSIANS, TEST_EVERY = 2_000, 40_000, 8
 #: A cell that takes longer than this is given up, seconds.
 PATIENCE = 1200

@@ -1,4 +1,4 @@
-"""Our own: budgeted growth, the noise of mcmc, and shapes that settle faster the fewer steps there are.
+"""Our own: budgeted growth, the noise of mcmc, and shapes and colours that hurry the fewer steps there are.
 
 Source:
     `budgeted` and `noise` name theirs. Chosen by measurement among these and the other strategies; see
@@ -15,17 +15,17 @@ from splat.train.density.budgeted import Budgeted
 from splat.train.density.noise import tremble
 from splat.train.density.protocol import Nudge
 
-#: Rates of scales and rotations are stated for 30,000 steps; a shorter run raises them by this power of the ratio.
-HASTE = 0.25
+#: Rates are stated for 30,000 steps; a shorter run raises those of shapes and colours by this power of the ratio.
+HASTE = 1 / 3
 
 
 class Splat(Budgeted):
-    """Budgeted growth of Gaussians that tremble while they hardly show, and that take shape in time."""
+    """Budgeted growth of Gaussians that tremble while they hardly show, and that take shape and colour in time."""
 
     def __init__(self, config: TrainConfig, extent: float, count: int, device: torch.device) -> None:
         super().__init__(config, extent, count, device)
         haste = max(1.0, REFERENCE_STEPS / config.iterations) ** HASTE
-        self.rate_factors = {"log_scales": haste, "quats": haste}
+        self.rate_factors = dict.fromkeys(("quats", "log_scales", "sh", "sh_rest"), haste)
 
     def nudge(self, gaussians: Gaussians, step: int, rate: float, generator: torch.Generator) -> Nudge:
         return Nudge(offsets={"means": tremble(gaussians, rate, generator)}, gradients={})
