@@ -31,19 +31,19 @@ def made_up_scene() -> Gaussians:
     )
 
 
-def circle_of_cameras() -> Cameras:
-    angles = torch.arange(VIEWS) * (2 * torch.pi / VIEWS)
+def circle_of_cameras(views: int = VIEWS) -> Cameras:
+    angles = torch.arange(views) * (2 * torch.pi / views)
     positions = torch.stack([2 * angles.cos(), -0.6 + 0.1 * angles.sin(), 2 * angles.sin()], dim=1)
     viewmats = look_at(positions, torch.zeros(3), torch.tensor([0.0, -1.0, 0.0]))
-    return Cameras(viewmats, intrinsics(WIDTH, HEIGHT, 0.8).expand(VIEWS, 3, 3).contiguous(), WIDTH, HEIGHT)
+    return Cameras(viewmats, intrinsics(WIDTH, HEIGHT, 0.8).expand(views, 3, 3).contiguous(), WIDTH, HEIGHT)
 
 
-def write_capture(folder: Path) -> Path:
+def write_capture(folder: Path, views: int = VIEWS) -> Path:
     """images/, transforms.json and points.ply, the points being the blobs' own centres and as many others."""
     from PIL import Image
     from plyfile import PlyData, PlyElement
 
-    truth, cameras = made_up_scene(), circle_of_cameras()
+    truth, cameras = made_up_scene(), circle_of_cameras(views)
     images = (render(truth, cameras).rgb.clamp(0, 1) * 255).round().byte().numpy()
     (folder / "images").mkdir(parents=True)
     frames = []

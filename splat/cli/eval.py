@@ -26,6 +26,8 @@ EXAMPLES = """\
   splat eval run --capture moved/scene --split all"""
 
 Split = Literal["test", "train", "all"]
+#: What a report says where training refined the poses of its photos.
+POSES_NOTE = " Every photo is compared at the pose the capture gives it; what training refined is in cameras.json."
 
 
 @dataclass
@@ -168,7 +170,7 @@ def write_run_report(
         indices=indices,
         antialias=config.antialias,
         background=torch.tensor(scene.background or BLACK),
-        note=f"Capture: {scene.source}. LPIPS: {lpips_note}.",
+        note=f"Capture: {scene.source}. LPIPS: {lpips_note}.{POSES_NOTE if config.corrections.poses else ''}",
     )
     write_report(page, evaluation, gaussians, scene, folder / METRICS)
     return page, seconds

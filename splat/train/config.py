@@ -113,6 +113,8 @@ class CorrectionsConfig:
     bilateral, where a phone also lightened parts of its photos (a grid of such matrices each)."""
     transients: bool = False
     """Passes over what was only there in some photos, such as people walking through."""
+    poses: bool = False
+    """Refines where the photos were taken from, for captures whose cameras are a little wrong."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from splat.files import atomic
 from splat.formats import write
 from splat.train.checkpoint import Checkpoints, newest_checkpoint
 from splat.train.config import TrainConfig
+from splat.train.corrections import Corrections
 from splat.train.listeners import EvalReport, Listener
 from splat.train.log import MetricsLog, TensorBoardLog
 from splat.train.plan import plan_run
@@ -113,8 +115,11 @@ def train(
     background = scene.background or (0.0, 0.0, 0.0)
     facts = {"source": str(scene.source.resolve()), "background": background, "config": config.to_dict()}
     _write_json(folder / "config.json", facts)
-    _write_json(folder / "cameras.json", describe_cameras(scene))
+    _write_json(folder / "cameras.json", describe_cameras(scene, trainer.corrections))
     reason = trainer.run()
+    _write_json(folder / "cameras.json", describe_cameras(scene, trainer.corrections))
+    for remark in trainer.corrections.remarks():
+        warnings.warn(remark, stacklevel=2)
     write(trainer.gaussians().transform(torch.linalg.inv(scene.normalization)), folder / "scene.ply")
     evaluation = trainer.evaluate() if reason == TIME and scene.test else recorder.report
     budget = spent(config.budget, folder / "scene.ply", trainer, planning)
@@ -161,14 +166,16 @@ def load_background(folder: Path) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def describe_cameras(scene: Scene) -> dict[str, Any]:
-    """What cameras.json holds: every view in the capture's own world, and the similarity to the world of training."""
+def describe_cameras(scene: Scene, corrections: Corrections | None = None) -> dict[str, Any]:
+    """What cameras.json holds: every view in the capture's own world, as it was corrected, and the similarity to the
+    world of training."""
     normalization = scene.normalization.double()
     scale = float(torch.linalg.det(normalization[:3, :3]) ** (1 / 3))
     held_out = set(scene.test)
     views = []
     for index, view in enumerate(scene.views):
-        viewmat = view.camera.viewmats[0].double() @ normalization
+        camera = view.camera if corrections is None else corrections.camera(index, view.camera)
+        viewmat = camera.viewmats[0].double() @ normalization
         viewmat[:3] /= scale
         described = {
             "name": view.name,

@@ -9,6 +9,7 @@ import torch
 from splat.train.config import TrainConfig
 from splat.train.corrections.bilateral import BilateralGrids
 from splat.train.corrections.exposure import Exposure
+from splat.train.corrections.poses import Poses
 from splat.train.corrections.protocol import Correction, Corrections
 from splat.train.corrections.transients import Transients
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 def make_corrections(scene: Scene, config: TrainConfig, device: torch.device) -> Corrections:
     """Those that the settings ask for."""
     chosen: list[Correction] = []
+    if config.corrections.poses:
+        chosen.append(Poses(scene, config.iterations, device))
     if config.corrections.exposure == "affine":
         chosen.append(Exposure(len(scene.views), len(scene.train), config.iterations, device))
     if config.corrections.exposure == "bilateral":

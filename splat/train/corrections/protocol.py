@@ -53,6 +53,10 @@ class Correction(Protocol):
     def forget(self) -> None:
         """Drops the gradients of a step that is taken back."""
 
+    def remarks(self) -> list[str]:
+        """What the user should know when a run ends, a sentence each."""
+        return []
+
     def state(self) -> dict[str, Tensor]:
         """All that the rest of a run depends on."""
         return {}
@@ -98,6 +102,9 @@ class Corrections:
     def forget(self) -> None:
         for correction in self.each:
             correction.forget()
+
+    def remarks(self) -> list[str]:
+        return [remark for correction in self.each for remark in correction.remarks()]
 
     def state(self) -> dict[str, dict[str, Tensor]]:
         return {correction.name: correction.state() for correction in self.each}
