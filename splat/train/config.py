@@ -115,6 +115,10 @@ class CorrectionsConfig:
     """Passes over what was only there in some photos, such as people walking through."""
     poses: bool = False
     """Refines where the photos were taken from, for captures whose cameras are a little wrong."""
+    depth: bool = False
+    """Holds the scene to the depths of the capture's points, for few photos."""
+    depths: str | None = None
+    """Folder of depth maps named like the photos, 16-bit PNG or .npy; each is fitted to the points and held to, too."""
 
 
 @dataclass(frozen=True)

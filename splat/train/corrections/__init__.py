@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from splat.train.config import TrainConfig
 from splat.train.corrections.bilateral import BilateralGrids
+from splat.train.corrections.depth import Depth
 from splat.train.corrections.exposure import Exposure
 from splat.train.corrections.poses import Poses
 from splat.train.corrections.protocol import Correction, Corrections
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 def make_corrections(scene: Scene, config: TrainConfig, device: torch.device) -> Corrections:
     """Those that the settings ask for."""
     chosen: list[Correction] = []
+    maps = config.corrections.depths
+    if config.corrections.depth or maps is not None:
+        chosen.append(Depth(scene, None if maps is None else Path(maps), config.iterations, device))
     if config.corrections.poses:
         chosen.append(Poses(scene, config.iterations, device))
     if config.corrections.exposure == "affine":
