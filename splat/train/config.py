@@ -165,7 +165,7 @@ class TrainConfig:
     max_gaussians: int = 500_000
     """Number of Gaussians that is never exceeded; lowered when a GPU's memory does not suffice. Left as it is, there
     are at most 20 for each step, too, since a short run could not settle more."""
-    strategy: Literal["splat", "adc", "absgrad", "mcmc", "budgeted", "revising"] = "adc"
+    strategy: Literal["splat", "adc", "absgrad", "mcmc", "budgeted", "revising"] = "splat"
     """How Gaussians are added and removed: splat, our own, which is budgeted with noise and fills max_gaussians; adc,
     the gradient rule of Kerbl et al. 2023; absgrad, the same with gradients that do not cancel out (AbsGS); mcmc,
     relocation and noise, which fills max_gaussians; budgeted, a fixed curve up to max_gaussians and scores from several
