@@ -5,7 +5,7 @@ TORCH ?=
 TORCH_FLAGS = $(if $(filter cpu,$(TORCH)),--index-url https://download.pytorch.org/whl/cpu)
 # Small enough to end in a few minutes on two cores. In CI nobody is there to press Ctrl-C, so there the viewer closes
 # when training is over.
-DEMO_FLAGS ?= --downscale 2 --iterations 2000 --strategy budgeted --max-gaussians 80000 --view $(if $(CI),--close-when-done)
+DEMO_FLAGS ?= --downscale 2 --iterations 2000 --max-gaussians 80000 --view $(if $(CI),--close-when-done)
 
 VENV := .venv
 BIN := $(VENV)/bin
