@@ -23,7 +23,7 @@ VIEWS = 4
 #: Pixels of the larger of the two image sizes that are measured, at most, and the factor between their sides.
 PIXELS, SMALLER = 400_000, 4
 #: Gaussians in the denser of the two scenes that are measured, about, and how many times those of the start.
-DENSE, LEAST_COPIES, MOST_COPIES = 60_000, 2, 8
+DENSE, LEAST_COPIES, MOST_COPIES = 60_000, 2, 64
 #: Steps that are not counted, those that are, and seconds after which no more are taken.
 WARM, STEPS, SECONDS = VIEWS, 3 * VIEWS, 1.5
 
