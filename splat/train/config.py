@@ -61,6 +61,8 @@ class InitConfig:
     """Below this number of reconstructed points, random ones are added."""
     random_points: int = 20_000
     """How many random points are added then, where the views overlap."""
+    sky: int = 0
+    """Gaussians on a far sphere at most, for sky and what else is too far away to have points; 0 for none."""
 
 
 @dataclass(frozen=True)

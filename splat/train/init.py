@@ -12,6 +12,7 @@ from torch import Tensor
 from splat.cameras import Cameras, focus_point, pixels
 from splat.errors import SplatError
 from splat.gaussians import SH_C0, Gaussians
+from splat.train.sky import sky_points
 
 if TYPE_CHECKING:
     from splat.datasets.scene import Scene
@@ -43,16 +44,20 @@ def initial_gaussians(scene: Scene, config: TrainConfig, generator: torch.Genera
     if len(points) < start.few_points:
         drawn, drawn_colors = _random_points(scene, start.random_points, generator)
         points, colors = torch.cat([points, drawn]), torch.cat([colors, drawn_colors])
-    if len(points) > config.max_gaussians:
-        chosen = torch.randperm(len(points), generator=generator)[: config.max_gaussians].sort().values
+    dome, dome_colors, dome_scale = sky_points(scene, min(start.sky, config.max_gaussians // 2))
+    room = config.max_gaussians - len(dome)
+    if len(points) > room:
+        chosen = torch.randperm(len(points), generator=generator)[:room].sort().values
         points, colors = points[chosen], colors[chosen]
+    scales = torch.cat([_spacing(points, LEAST_SCALE * scene.extent), torch.full((len(dome),), dome_scale)])
+    points, colors = torch.cat([points, dome]), torch.cat([colors, dome_colors])
     count = len(points)
     sh = torch.zeros(count, (config.sh_degree + 1) ** 2, 3, dtype=SH_DTYPES[config.sh_bits])
     sh[:, 0] = (colors.float() / 255 - 0.5) / SH_C0
     return Gaussians(
         means=points,
         quats=torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(count, 1),
-        log_scales=_spacing(points, LEAST_SCALE * scene.extent).log()[:, None].repeat(1, 3),
+        log_scales=scales.log()[:, None].repeat(1, 3),
         opacity_logits=torch.full((count,), math.log(start.opacity / (1 - start.opacity))),
         sh=sh,
     )
