@@ -93,6 +93,15 @@ def test_known_exposures_are_found(scene: Scene) -> None:
         assert psnr(affine(renders[view], matrix)[0], changed.image(view).float() / 255) > 37
 
 
+def test_a_photo_alone_keeps_the_scenes_colours() -> None:
+    correction = Exposure(views=1, photos=1, iterations=10, device=CPU)
+    rgb, photo = torch.full((1, 16, 16, 3), 0.4), torch.full((1, 16, 16, 3), 0.8)
+    for step in range(1, 11):
+        photometric_loss(correction.image(0, rgb), photo).backward()
+        correction.matrices.move(0, step)
+    torch.testing.assert_close(correction.image(0, rgb).detach(), rgb)
+
+
 def test_a_run_finds_them_and_the_scene_keeps_its_own_colours(scene: Scene) -> None:
     changed = exposed(scene)
     without = Trainer(changed, dataclasses.replace(AFFINE, corrections=CorrectionsConfig()))
