@@ -3,10 +3,11 @@
     python scripts/bench_lens.py DATA/sceaux_castle --downscale 4 --iterations 1500 --max-gaussians 40000
     python scripts/bench_lens.py --times
 
-Takes the settings of `splat train`. Trains on both, and scores each scene on both kinds of held-out photos: PSNR on
-straightened photos and PSNR on bent ones are not to be compared with one another, since they show different parts of
-the scene, differently sampled. --times compares projection by the unscented transform with EWA on made-up Gaussians:
-the least of interleaved runs, in CPU time of this process.
+Takes the settings of `splat train`. Trains on both, and on straightened photos by the unscented transform, too, to tell
+what it does from what resampling does. Each scene is scored in all three ways. PSNR on straightened photos and PSNR on
+bent ones are not to be compared with one another: they show different parts of the scene, differently sampled.
+--times compares projection by the unscented transform with EWA on made-up Gaussians: the least of interleaved runs, in
+CPU time of this process.
 """
 
 from __future__ import annotations
@@ -37,8 +38,12 @@ from splat.train.run import open_capture
 from splat.train.trainer import Trainer
 
 COUNT, ROUNDS = 100_000, 15
-#: The two ways, and what they are called in the table.
-WAYS = {"undistort": "straightened", "native": "bent"}
+#: The photos, whether the transform is used, and what that is called in the table.
+WAYS = (
+    ("undistort", False, "straightened, EWA"),
+    ("undistort", True, "straightened, unscented"),
+    ("native", True, "bent, unscented"),
+)
 #: The modes that are timed: distortion and projection.
 MODES: dict[str, tuple[tuple[float, ...] | None, ProjectionMode]] = {
     "ewa": (None, "ewa"),
@@ -77,23 +82,29 @@ class Clock(Listener):
 
 
 def compare(capture: Path, config: TrainConfig) -> None:
-    ways = {way: dataclasses.replace(config, data=dataclasses.replace(config.data, lens=way)) for way in WAYS}
-    scenes = {way: open_capture(capture, settings) for way, settings in ways.items()}
-    print("| trained on photos | straightened: PSNR, SSIM | bent: PSNR, SSIM | Gaussians | CPU ms a step |")
-    print("|---|---|---|---|---|")
-    for way, settings in ways.items():
+    scenes = {}
+    for photos, unscented, name in WAYS:
+        data = dataclasses.replace(config.data, lens=photos)
+        scenes[name] = scene = open_capture(capture, dataclasses.replace(config, data=data))
+        for view in scene.views:
+            if unscented and view.camera.distortion is None:
+                # A lens of no distortion looks like none, and goes the way of those that have some.
+                view.camera = dataclasses.replace(view.camera, distortion=torch.zeros(1, 4))
+    print(f"| trained on photos | scored on: {' | '.join(scenes)} | Gaussians | CPU ms a step |")
+    print("|---" * (len(scenes) + 3) + "|")
+    for name, scene in scenes.items():
         clock = Clock()
-        trainer = Trainer(scenes[way], settings, [clock])
+        trainer = Trainer(scene, config, [clock])
         trainer.run()
         gaussians = trainer.gaussians()
         cells = []
-        for scene in scenes.values():
-            background = torch.tensor(scene.background or BLACK)
-            views = evaluate_views(gaussians, scene, scene.test, antialias=config.antialias, background=background)
-            psnr, ssim = (sum(getattr(view, name) for view in views) / len(views) for name in ("psnr", "ssim"))
+        for seen in scenes.values():
+            background = torch.tensor(seen.background or BLACK)
+            views = evaluate_views(gaussians, seen, seen.test, antialias=config.antialias, background=background)
+            psnr, ssim = (sum(getattr(view, score) for view in views) / len(views) for score in ("psnr", "ssim"))
             cells.append(f"{psnr:.2f} dB, {ssim:.3f}")
         per_step = 1000 * clock.seconds / config.iterations
-        print(f"| {WAYS[way]} | {' | '.join(cells)} | {len(gaussians):,} | {per_step:.0f} |", flush=True)
+        print(f"| {name} | {' | '.join(cells)} | {len(gaussians):,} | {per_step:.0f} |", flush=True)
 
 
 def made_up() -> tuple[Gaussians, Cameras]:
