@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +16,6 @@ from splat.datasets.images import UPRIGHT, Header, Pixels, read_photo
 from splat.datasets.lens import Lens
 from splat.datasets.undistort import photo_from_straightened, straightened
 from splat.errors import SplatError
-
-Values = TypeVar("Values", NDArray[np.uint8], NDArray[np.float32])
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def camera(photo: Photo, cam_from_world: NDArray[np.float64]) -> Cameras:
     return view.to(dtype=torch.float32)
 
 
-def straighten(pixels: Values, photo: Photo) -> Values:
+def straighten(pixels: NDArray[Any], photo: Photo) -> NDArray[Any]:
     """What a photo's image is to the photo, of anything [h, w, ...] that lies over it pixel by pixel: straightened,
     resized by area, turned. NaN spreads to what it takes part in."""
     import cv2

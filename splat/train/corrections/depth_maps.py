@@ -105,7 +105,7 @@ def _fit(values: Map, points: Sightings | None, inverted: bool) -> Tensor | None
         return None
     columns = [x] if inverted else [x, torch.ones_like(x)]
     design, weights = torch.stack(columns, dim=1), torch.ones_like(x)
-    line = torch.zeros(len(columns), dtype=torch.float64)
+    line, missed = torch.zeros(len(columns), dtype=torch.float64), y.abs()
     for _ in range(ROUNDS):
         # Least squares, weighted so that in the end each difference counts by its size alone.
         line = torch.linalg.lstsq(design * weights[:, None], y * weights).solution
