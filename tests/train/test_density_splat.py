@@ -49,7 +49,9 @@ def test_what_hardly_shows_trembles_and_the_rest_stays() -> None:
     assert faint > 0.01 > 1e-6 > opaque and not nudge.gradients
 
 
-@pytest.mark.parametrize(("iterations", "start", "cap"), [(100, 30, 2_000), (100, 5_000, 5_000), (100_000, 30, 500_000)])
+@pytest.mark.parametrize(
+    ("iterations", "start", "cap"), [(100, 30, 2_000), (100, 5_000, 5_000), (100_000, 30, 500_000)]
+)
 def test_where_no_cap_is_set_a_run_has_no_more_than_its_steps_can_settle(iterations: int, start: int, cap: int) -> None:
     assert GAUSSIANS_PER_STEP == 20
     assert make_strategy(TrainConfig(iterations), 2.0, start, CPU).max_gaussians == cap
