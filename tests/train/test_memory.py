@@ -19,9 +19,7 @@ from splat.train.trainer import Trainer
 
 #: Grows at every second step, so that the cap matters.
 GROWING = DensityConfig(least_every=2, start=0, grow_gradient=1e-9)
-CONFIG = TrainConfig(
-    iterations=24, max_gaussians=150, strategy="adc", init=InitConfig(few_points=10), density=GROWING
-)
+CONFIG = TrainConfig(iterations=24, max_gaussians=150, strategy="adc", init=InitConfig(few_points=10), density=GROWING)
 
 
 class Refusing:
