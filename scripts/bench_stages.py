@@ -121,6 +121,7 @@ def project_view(parameters: dict[str, torch.Tensor], camera: Cameras) -> Projec
         near=0.01,
         far=1e10,
         eps2d=EPS2D,
+        unscented=False,
         compensate=COMPENSATE,
     )
 

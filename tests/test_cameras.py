@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from splat.cameras import Cameras, focus_point, intrinsics, look_at, orbit
 
@@ -79,12 +80,17 @@ def test_wrong_shapes_and_models_are_named():
 
 
 def test_distortion_goes_where_its_camera_goes():
-    views = ring()
-    bent = replace(views, distortion=torch.arange(32.0).view(8, 4) / 1000)
-    assert torch.equal(bent[3].distortion, bent.distortion[3:4])
-    assert bent.to(dtype=torch.float64).distortion.dtype == torch.float64
-    assert torch.equal(bent.resized(32, 24).distortion, bent.distortion)
-    assert torch.equal(Cameras.concat([bent[:3], bent[3:]]).distortion, bent.distortion)
+    views, distortion = ring(), torch.arange(32.0).view(8, 4) / 1000
+    bent = replace(views, distortion=distortion)
+
+    def kept(cameras: Cameras) -> Tensor:
+        assert cameras.distortion is not None
+        return cameras.distortion
+
+    assert torch.equal(kept(bent[3]), distortion[3:4])
+    assert kept(bent.to(dtype=torch.float64)).dtype == torch.float64
+    assert torch.equal(kept(bent.resized(32, 24)), distortion)
+    assert torch.equal(kept(Cameras.concat([bent[:3], bent[3:]])), distortion)
     with pytest.raises(ValueError, match="the kind of distortion"):
         Cameras.concat([bent, views])
     assert orbit(bent, 5).distortion is None
