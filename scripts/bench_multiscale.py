@@ -24,6 +24,7 @@ from splat.evaluate.metrics import evaluate_views
 from splat.gaussians import Gaussians
 from splat.render import ANTIALIAS, render
 from splat.train.config import ResolutionConfig, TrainConfig
+from splat.train.density import STRATEGIES
 from splat.train.run import open_capture
 from splat.train.trainer import Trainer
 
@@ -62,12 +63,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scene", choices=list(TRAINED))
     parser.add_argument("--iterations", type=int, default=CONFIG.iterations)
+    parser.add_argument("--strategy", choices=STRATEGIES, default=CONFIG.strategy)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=Path, metavar="FOLDER")
     options = parser.parse_args()
     folder = data_folder() / options.scene
     trained, tested = TRAINED[options.scene], TESTED[options.scene]
-    config = replace(CONFIG, iterations=options.iterations, seed=options.seed, downscale=trained)
+    config = replace(
+        CONFIG, iterations=options.iterations, strategy=options.strategy, seed=options.seed, downscale=trained
+    )
     if trained > 1:
         config = replace(config, resolution=ResolutionConfig(coarsest=1))  # photos are small enough already
     scenes = {factor: open_capture(folder, replace(config, downscale=factor)) for factor in tested}
