@@ -260,15 +260,14 @@ class Trainer:
         # Before the GPU is given the rest of the step: the next one waits for this.
         self.instance_bound.watch(rendering.lists.needed)
         self.strategy.watch(rendering)
-        mask = self.corrections.mask(view, rgb.detach(), image, look.mask)
-        loss = photometric_loss(rgb, image, mask, config.optim.ssim_weight)
-        loss = self.corrections.loss(view, step + 1, rendering, mask, loss)
+        loss = photometric_loss(rgb, image, look.mask, config.optim.ssim_weight)
+        loss = self.corrections.loss(view, step + 1, rendering, look.mask, loss)
         logged = (step + 1) % config.save.log_every == 0 or step + 1 in (1, config.iterations)
         self.losses.add(step + 1, self.scene.views[view].name, loss)
         if logged or self.losses.newest is None or self.device.type == "cpu":
             self.losses.read()
         loss.backward()
-        psnr = _psnr(rgb, image, mask) if logged else None
+        psnr = _psnr(rgb, image, look.mask) if logged else None
         # The GPU has work now, so there is time for the next photo.
         self.views.upload(self.order.pending[-1:], factor)
         self.strategy.observe(rendering, step + 1)
@@ -296,7 +295,9 @@ class Trainer:
         camera = self.corrections.camera(view, target.camera)
         frame = Frame(gaussians, camera, sh_degree=sh_degree, antialias=self.config.antialias, filters=filters)
         rendering = frame.render(background=background, depth=self.corrections.depth, absgrad=absgrad, bound=bound)
-        return Look(frame, rendering, self.corrections.image(view, rendering.rgb), image, target.mask)
+        rgb = self.corrections.image(view, rendering.rgb)
+        mask = self.corrections.mask(view, rgb.detach(), image, target.mask)
+        return Look(frame, rendering, rgb, image, mask)
 
     def _looks(self, count: int) -> Iterator[Look]:
         """Training views drawn at random, none twice."""

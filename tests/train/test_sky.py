@@ -84,7 +84,8 @@ def test_the_cap_holds_for_both(outdoors: Scene) -> None:
 def test_a_scene_under_a_sky_is_learned_better_with_one(outdoors: Scene) -> None:
     scores = []
     for count in (0, 400):
-        config = TrainConfig(iterations=150, max_gaussians=800, init=dataclasses.replace(START, sky=count))
+        start = dataclasses.replace(START, sky=count)
+        config = TrainConfig(iterations=150, max_gaussians=800, strategy="adc", init=start)
         trainer = Trainer(outdoors, config)
         trainer.run()
         scores.append(trainer.evaluate().psnr)

@@ -86,7 +86,7 @@ def test_a_scene_is_better_for_passing_people_over(scene: Scene) -> None:
         return pixels, None
 
     changed.cache = ImageCache(decode, 1 << 20)
-    config = TrainConfig(iterations=400, max_gaussians=800, init=InitConfig(few_points=10))
+    config = TrainConfig(400, max_gaussians=800, strategy="adc", init=InitConfig(few_points=10))
     passing = dataclasses.replace(config, corrections=CorrectionsConfig(transients=True))
     without, trainer = Trainer(changed, config), Trainer(changed, passing)
     without.run()

@@ -34,7 +34,7 @@ class Correction(Protocol):
         return rgb
 
     def mask(self, view: int, rgb: Tensor, photo: Tensor, mask: Tensor | None) -> Tensor | None:
-        """[1, H, W] uint8, 1 where a pixel counts; None if all do. Called in training steps only.
+        """[1, H, W] uint8, 1 where a pixel counts; None if all do.
 
         Args:
             rgb: [1, H, W, 3] what `image` returned.
