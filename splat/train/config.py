@@ -79,7 +79,7 @@ class DensityConfig:
     """Steps between two refinements at least, however short the run: fewer views say too little."""
     grow_gradient: float = 2e-4
     """Mean gradient of the loss by the projected centre, in units of half the image, above which one is doubled. Of
-    absolute gradients absgrad asks twice as much, budgeted 1.5 times."""
+    absolute gradients absgrad asks twice as much, splat and budgeted 1.5 times."""
     split_scale: float = 0.01
     """Largest scale, in scene extents, up to which one is cloned; a larger one is split in two (adc, revising)."""
     prune_opacity: float = 0.005
@@ -87,11 +87,11 @@ class DensityConfig:
     prune_scale: float = 0.1
     """Largest scale, in scene extents, above which one is removed once opacities have been reset (adc, absgrad)."""
     reset_every: int = 3_000
-    """Steps (of 30,000) between two opacity resets (adc, absgrad, budgeted)."""
+    """Steps (of 30,000) between two opacity resets (splat, adc, absgrad, budgeted)."""
     least_reset_every: int = 1_000
     """Steps between two opacity resets at least, however short the run: the scene has to recover."""
     reset_opacity: float = 0.01
-    """Opacity to which a reset lowers every Gaussian; budgeted has 0.05 of its own."""
+    """Opacity to which a reset lowers every Gaussian; splat and budgeted have 0.05 of their own."""
 
 
 @dataclass(frozen=True)
