@@ -23,7 +23,7 @@ from splat.train.config import TrainConfig
 from splat.train.corrections import make_corrections
 from splat.train.density import make_strategy
 from splat.train.density.look import Look
-from splat.train.density.protocol import Edit, apply_edit, apply_nudge
+from splat.train.density.protocol import Edit, Nudge, apply_edit, apply_nudge
 from splat.train.frame import Frame
 from splat.train.init import initial_gaussians
 from splat.train.instance_bound import InstanceBound
@@ -313,8 +313,9 @@ class Trainer:
     def _nudge(self) -> None:
         rate = self._rates(self.step - 1)["means"]
         nudge = self.strategy.nudge(self._raw(), self.step, rate, self.generator)
+        pulled = Nudge({}, pull(self._raw(), self.config.optim.opacity_weight, self.config.optim.scale_weight))
         first, second, *_ = self.optimizer.state
-        for change in (nudge, pull(self._raw(), self.config.optim)):
+        for change in (nudge, pulled):
             if change is not None:
                 apply_nudge(change, self.representation.parameters, (first, second))
 

@@ -18,11 +18,11 @@ def test_its_gradients_are_those_of_the_means() -> None:
     parameters = {name: values.clone().requires_grad_() for name, values in made_up_scene().parameters().items()}
     gaussians = Gaussians(**parameters)
     (0.3 * gaussians.opacities.mean() + 0.2 * gaussians.scales.mean()).backward()
-    found = pull(made_up_scene(), OptimConfig(opacity_weight=0.3, scale_weight=0.2))
-    assert found is not None and not found.offsets
-    for name in ("opacity_logits", "log_scales"):
-        torch.testing.assert_close(found.gradients[name], parameters[name].grad)
-    assert pull(made_up_scene(), OptimConfig()) is None
+    found = pull(made_up_scene(), 0.3, 0.2)
+    assert list(found) == ["opacity_logits", "log_scales"]
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, parameters[name].grad)
+    assert not pull(made_up_scene(), 0.0, 0.0)
 
 
 def test_runs_with_it_end_fainter_and_smaller(scene: Scene) -> None:

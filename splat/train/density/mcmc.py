@@ -20,6 +20,7 @@ from splat.train.density.look import Looks
 from splat.train.density.noise import LEAST_OPACITY, tremble
 from splat.train.density.protocol import Edit, Nudge, Reset, Strategy
 from splat.train.density.window import Window
+from splat.train.regularise import pull
 
 #: Step (of 30,000) from which on Gaussians stay where they are.
 STOP = 25_000
@@ -44,13 +45,9 @@ class Mcmc(Strategy):
     def nudge(self, gaussians: Gaussians, step: int, rate: float, generator: torch.Generator) -> Nudge:
         """Noise of each Gaussian's own shape on the centres of those that hardly show, and a pull of all towards
         transparent and small."""
-        count, opacities, scales = len(gaussians), gaussians.opacities, gaussians.scales
         return Nudge(
             offsets={"means": tremble(gaussians, rate, generator)},
-            gradients={
-                "opacity_logits": OPACITY_WEIGHT / count * opacities * (1 - opacities),
-                "log_scales": SCALE_WEIGHT / (3 * count) * scales,
-            },
+            gradients=pull(gaussians, OPACITY_WEIGHT, SCALE_WEIGHT),
         )
 
     def adapt(self, gaussians: Gaussians, step: int, generator: torch.Generator, looks: Looks) -> Edit | None:
