@@ -75,7 +75,7 @@ class Step:
         self.scene = scene
         self.representation = Plain(scene.gaussians)
         self.optimizer = Adam(self.representation.parameters)
-        self.strategy = make_strategy(TrainConfig(), 1.0, len(scene.gaussians), torch.device("cpu"))
+        self.strategy = make_strategy(TrainConfig(strategy="adc"), 1.0, len(scene.gaussians), torch.device("cpu"))
         self.background = torch.zeros(3)
 
     def __call__(self) -> None:
