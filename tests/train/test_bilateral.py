@@ -55,6 +55,7 @@ def test_variation_is_none_of_one_matrix_and_the_slope_squared_else() -> None:
     assert float(variation(slope)) == pytest.approx(0.01, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_what_changed_in_parts_of_the_photos_is_found(scene: Scene) -> None:
     """Every photo is lightened towards one of its borders and darkened towards the other, by three tenths."""
     truth, rounds = made_up_scene().transform(scene.normalization), 60

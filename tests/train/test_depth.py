@@ -172,6 +172,7 @@ def test_masked_pixels_have_no_say(solid: Scene) -> None:
     assert depth.loss(view, 1, rendering, nothing) == 0
 
 
+@pytest.mark.slow
 def test_a_run_with_depth_comes_closer_to_it(solid: Scene) -> None:
     config = TrainConfig(iterations=150, max_gaussians=400, init=InitConfig(few_points=10))
     known = Depth(solid, None, 1, CPU)

@@ -102,6 +102,7 @@ def test_a_photo_alone_keeps_the_scenes_colours() -> None:
     torch.testing.assert_close(correction.image(0, rgb).detach(), rgb)
 
 
+@pytest.mark.slow
 def test_a_run_finds_them_and_the_scene_keeps_its_own_colours(scene: Scene) -> None:
     changed = exposed(scene)
     without = Trainer(changed, dataclasses.replace(AFFINE, corrections=CorrectionsConfig()))

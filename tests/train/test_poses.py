@@ -111,6 +111,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     return open_scene(write_capture(tmp_path_factory.mktemp("many") / "capture", views=30), test_every=10)
 
 
+@pytest.mark.slow
 def test_worse_poses_are_mended(many: Scene) -> None:
     truth = [many.views[view].camera for view in many.train]
     spoilt = worse(many, degrees=1.0, shift=0.01 * many.extent)

@@ -81,6 +81,7 @@ def test_the_cap_holds_for_both(outdoors: Scene) -> None:
         assert 0.25 * cap < far <= 400
 
 
+@pytest.mark.slow
 def test_a_scene_under_a_sky_is_learned_better_with_one(outdoors: Scene) -> None:
     scores = []
     for count in (0, 400):

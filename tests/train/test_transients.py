@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -71,6 +72,7 @@ def test_masks_are_joined_and_everything_counts_at_first_and_in_some_rounds() ->
     assert abs(sum(late) / len(late) - (1 - 1 / ROUNDS)) < 0.06
 
 
+@pytest.mark.slow
 def test_a_scene_is_better_for_passing_people_over(scene: Scene) -> None:
     original, changed = scene.cache, dataclasses.replace(scene)
     generator = torch.Generator().manual_seed(2)
