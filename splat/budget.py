@@ -14,7 +14,6 @@ from typing import Literal
 from splat.errors import SplatError
 
 _BYTES = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_SECONDS = {"h": 3600, "min": 60, "m": 60, "s": 1}
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _SIZE = re.compile(rf"{_NUMBER}\s*([kmgt]?)(i?)b", re.I)
 _DURATION = re.compile(rf"(?:{_NUMBER}\s*h)?\s*(?:{_NUMBER}\s*(?:min|m))?\s*(?:{_NUMBER}\s*s)?", re.I)

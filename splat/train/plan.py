@@ -79,8 +79,12 @@ def plan_run(scene: Scene, config: TrainConfig) -> Plan:
         sentences.append("--target-vram has no effect on this run: it is on the CPU.")
     cap, planned = tightest(config, points, caps), config
     if cap is not None:
-        planned = replace(config, max_gaussians=_own_cap(config) or cap.gaussians, sh_degree=cap.sh_degree)
-        sentences.append(f"At most {planned.max_gaussians:,} Gaussians of SH degree {cap.sh_degree}, for {cap.flag}.")
+        most = _own_cap(config) or cap.gaussians
+        # A file is to be filled; what a device or a memory could bear is not a reason to have more than without it.
+        is_wanted = budget.size is not None or most < max(points, GAUSSIANS_PER_STEP * config.iterations)
+        planned = replace(config, sh_degree=cap.sh_degree)
+        planned = replace(planned, max_gaussians=most) if is_wanted else planned
+        sentences.append(f"At most {most:,} Gaussians of SH degree {cap.sh_degree}, for {cap.flag}.")
     planned = replace(planned, downscale=config.downscale * factors[0])
     if budget.seconds is not None:
         cost = measure(scene, planned)
