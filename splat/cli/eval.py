@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from splat.cli.options import Device, parse
-from splat.cli.output import reporting, track, warn
+from splat.cli.output import amount, reporting, track, warn
 from splat.cli.runs import METRICS, REPORT, read_scene, run_folder
 
 if TYPE_CHECKING:
     from splat.datasets.scene import Scene
+    from splat.evaluate.floaters import Floaters
     from splat.evaluate.metrics import ViewMetrics
     from splat.gaussians import Gaussians
     from splat.train.config import TrainConfig
@@ -27,14 +28,25 @@ EXAMPLES = """\
 
 Split = Literal["test", "train", "all"]
 #: What a report says where training refined the poses of its photos.
-POSES_NOTE = " Every photo is compared at the pose the capture gives it; what training refined is in cameras.json."
+POSES_NOTE = (
+    " Every photo is compared at the pose the capture gives it, though training refined them (cameras.json); PSNR with "
+    "poses fitted is from where the scene looks most like the photo."
+)
+#: Parts of a budget, as the report names them.
+BUDGET = {
+    "size": "scene.ply, of",
+    "vram": "GPU memory, of",
+    "device": "Gaussians, of",
+    "time": "planning and training, of",
+}
 
 
 @dataclass
 class Eval:
-    """Compares a run's renders with its held-out photos: PSNR, also with the colours fitted to each photo, SSIM, and
-    LPIPS where its weights are on this machine; and says how much floats in views from beside the path. Writes
-    RUN/report.html: each view's scores, the worst and the best as photo, render and error, the run's curves.
+    """Compares a run's renders with its held-out photos: PSNR, also with the colours fitted to each photo and, where
+    training refined poses, with the pose fitted to it; SSIM; LPIPS where its weights are on this machine; and says how
+    much floats in views from beside the path. Writes RUN/report.html: each view's scores, the worst and the best as
+    photo, render and error, the run's curves, and what it took of its budget.
     """
 
     run: Annotated[Path, tyro.conf.Positional]
@@ -46,18 +58,21 @@ class Eval:
     device: Device = "auto"
     """Where to render: auto takes an NVIDIA GPU where Splat's kernels run on one, else the CPU."""
     json: bool = False
-    """Print one JSON object: psnr (dB), psnr_corrected (dB, with the colours fitted to each photo), ssim, lpips, views
-    (how many), floaters (percent of the picture in views off the path, score and worst), gaussians, seconds (of this
-    evaluation), train_seconds, report, per_view."""
+    """Print one JSON object: psnr (dB), psnr_corrected (dB, with the colours fitted to each photo), psnr_aligned (dB,
+    with the pose fitted to it; null where poses were not refined), ssim, lpips, views (how many), floaters (percent of
+    the picture in views off the path, score and worst), gaussians, seconds (of this evaluation), train_seconds, report,
+    per_view."""
 
 
 def main(arguments: Sequence[str]) -> None:
     options = parse(Eval, "eval", arguments, EXAMPLES)
     with reporting(options.json) as report:
         values = evaluate_run(options)
+        aligned = values["psnr_aligned"]
+        poses = "" if aligned is None else f", {aligned:.2f} dB with the pose fitted to it"
         text = (
             f"{options.run}: PSNR {values['psnr']:.2f} dB ({values['psnr_corrected']:.2f} dB with the colours fitted "
-            f"to each photo), SSIM {values['ssim']:.4f} on {values['views']} "
+            f"to each photo{poses}), SSIM {values['ssim']:.4f} on {values['views']} "
             f"{'photos' if options.split == 'all' else f'{options.split} photos'}, {values['gaussians']:,} Gaussians\n"
             f"LPIPS: {_lpips_text(values)}\n"
             f"floaters: {values['floaters']['score']:.2f} % of the picture in {values['floaters']['views']} views from "
@@ -79,9 +94,8 @@ def evaluate_run(options: Eval) -> dict[str, Any]:
 
     from splat.errors import SplatError
     from splat.evaluate.floaters import score_floaters
-    from splat.evaluate.metrics import BLACK, evaluate_views
+    from splat.evaluate.metrics import BLACK, evaluate_views, mean
     from splat.evaluate.perceptual import lpips_metric
-    from splat.evaluate.report import mean
     from splat.train.run import load_config, load_source, open_capture
 
     started = perf_counter()
@@ -103,14 +117,16 @@ def evaluate_run(options: Eval) -> dict[str, Any]:
         track(indices, "compare", len(indices)),
         antialias=config.antialias,
         background=torch.tensor(scene.background or BLACK),
+        align=config.corrections.poses,
         lpips=lpips,
     )
     cameras = [scene.views[index].camera.to(gaussians.device) for index in scene.train]
     floaters = score_floaters(gaussians, cameras, scene.extent, config.antialias)
-    page, train_seconds = write_run_report(folder, config, scene, gaussians, views, indices, lpips_note)
+    page, train_seconds = write_run_report(folder, config, scene, gaussians, views, indices, lpips_note, floaters)
     return {
         "psnr": mean(views, "psnr"),
         "psnr_corrected": mean(views, "psnr_corrected"),
+        "psnr_aligned": mean(views, "psnr_aligned"),
         "ssim": mean(views, "ssim"),
         "lpips": mean(views, "lpips"),
         "lpips_note": lpips_note,
@@ -132,12 +148,14 @@ def write_run_report(
     views: Sequence[ViewMetrics],
     indices: Sequence[int],
     lpips_note: str,
+    floaters: Floaters | None = None,
 ) -> tuple[Path, float | None]:
     """Writes the run's report.html.
 
     Args:
         gaussians: in the scene's normalised world.
         views, indices: the scores, and the views in `scene.views` they are of.
+        floaters: what floats off the path, where that was looked for.
 
     Returns:
         The page, and the seconds of training; None if the run's log does not say.
@@ -147,12 +165,15 @@ def write_run_report(
     from splat.evaluate.curves import read_metrics
     from splat.evaluate.metrics import BLACK
     from splat.evaluate.report import Evaluation, write_report
+    from splat.train.run import load_budget
 
     logged = read_metrics(folder / METRICS)
     last = logged[-1] if logged else {}
     seconds = last.get("seconds")
     sizes = {(view.camera.width, view.camera.height) for view in scene.views}
     facts = {
+        "floaters off the path": "" if floaters is None else f"{floaters.score:.2f} %",
+        "floaters in the worst view": "" if floaters is None else f"{floaters.worst:.2f} %",
         "Gaussians": f"{len(gaussians):,}",
         "SH degree": str(gaussians.sh_degree),
         "steps": f"{last.get('step', config.iterations):,} of {config.iterations:,}",
@@ -166,6 +187,9 @@ def write_run_report(
     evaluation = Evaluation(
         title=folder.resolve().name,
         facts={label: value for label, value in facts.items() if value},
+        budget={
+            f"{BUDGET[name]} {part.words}": amount(part.unit, part.used) for name, part in load_budget(folder).items()
+        },
         views=views,
         indices=indices,
         antialias=config.antialias,

@@ -85,3 +85,15 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.2f} GB"
+
+
+def amount(unit: str, used: float | None) -> str:
+    """What was used of a part of a budget, as people read it; see `splat.train.spending.Spent`."""
+    if used is None:
+        return "not measured"
+    if unit == "bytes":
+        return size(used)
+    if unit == "seconds":
+        minutes, seconds = divmod(round(used), 60)
+        return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    return f"{used:,} {unit}"

@@ -14,7 +14,7 @@ from splat.cli.browser import announce, wait_for_interrupt
 from splat.cli.main import STOPPED
 from splat.cli.needs import require
 from splat.cli.options import Output, parse
-from splat.cli.output import reporting, size, warn
+from splat.cli.output import amount, reporting, warn
 from splat.cli.runs import SCENE, read_scene
 from splat.train.config import DataConfig, TrainConfig
 
@@ -67,8 +67,9 @@ class Train:
     close_when_done: bool = False
     """With --view: end when training ends."""
     json: bool = False
-    """Print one JSON object at the end: run, reason, steps, psnr, ssim, views, gaussians, seconds, scene, report, and
-    budget: what was asked and what came out."""
+    """Print one JSON object at the end: run, reason, steps, psnr, ssim, views, gaussians, seconds, scene, report,
+    psnr_aligned where poses are refined (dB, with the pose fitted to each photo), and budget: what was asked and what
+    came out."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -158,6 +159,8 @@ def summary(run: Run) -> dict[str, Any]:
             run.folder, run.config, scene, gaussians.transform(scene.normalization), scores.views, scene.test, note
         )
         values |= {"psnr": scores.psnr, "ssim": scores.ssim, "views": len(scores.views), "report": str(page)}
+        if scores.psnr_aligned is not None:
+            values["psnr_aligned"] = scores.psnr_aligned
     if run.budget:
         values["budget"] = {name: asdict(part) for name, part in run.budget.items()}
     return values
@@ -166,25 +169,15 @@ def summary(run: Run) -> dict[str, Any]:
 def as_text(values: dict[str, Any]) -> str:
     lines = [f"{values['scene']}: {values['gaussians']:,} Gaussians after {values['seconds']:.0f} s of training"]
     if "psnr" in values:
-        scores = f"PSNR {values['psnr']:.2f} dB, SSIM {values['ssim']:.4f} on {values['views']} held-out photos"
+        aligned = f" ({values['psnr_aligned']:.2f} dB with poses fitted)" if "psnr_aligned" in values else ""
+        scores = (
+            f"PSNR {values['psnr']:.2f} dB{aligned}, SSIM {values['ssim']:.4f} on {values['views']} held-out photos"
+        )
         lines += [f"  {scores}", f"  report: {values['report']}"]
     if "budget" in values:
         parts = (
-            f"{name} {_amount(part['unit'], part['used'])} of {part['words']}"
-            for name, part in values["budget"].items()
+            f"{name} {amount(part['unit'], part['used'])} of {part['words']}" for name, part in values["budget"].items()
         )
         lines.append(f"  budget: {', '.join(parts)}")
     lines.append(f"Go on with: splat view {values['run']}    splat render {values['run']} --path orbit -o orbit.mp4")
     return "\n".join(lines)
-
-
-def _amount(unit: str, used: float | None) -> str:
-    """A part of the budget as people read it."""
-    if used is None:
-        return "not measured"
-    if unit == "bytes":
-        return size(used)
-    if unit == "seconds":
-        minutes, seconds = divmod(round(used), 60)
-        return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-    return f"{used:,} {unit}"

@@ -11,13 +11,21 @@ from torch import Tensor
 
 from splat.datasets.scene import Scene
 from splat.evaluate.curves import curves, read_metrics
-from splat.evaluate.metrics import ViewMetrics, photo, render_view
+from splat.evaluate.metrics import ViewMetrics, mean, photo, render_view
 from splat.evaluate.pictures import ERROR_WHITE, error_map, jpeg
 from splat.files import atomic
 from splat.gaussians import Gaussians
 
 #: How many of the best and of the worst views are shown.
 SHOWN = 3
+#: Scores in the table of views, where they were measured: label, name in ViewMetrics, decimals.
+COLUMNS = (
+    ("PSNR, dB", "psnr", 2),
+    ("colours fitted, dB", "psnr_corrected", 2),
+    ("pose fitted, dB", "psnr_aligned", 2),
+    ("SSIM", "ssim", 4),
+    ("LPIPS", "lpips", 4),
+)
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2024; --soft: #667; --line: #d8dce2; --card: #f4f6f8; --page: #fff }
@@ -30,7 +38,7 @@ body { margin: 0 auto; padding: 1.2rem; max-width: 76rem; font: 16px/1.5 system-
 h1 { font-size: 1.5rem; margin: 0 0 .2rem; overflow-wrap: anywhere }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .7rem }
 p, figcaption { color: var(--soft) }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .7rem; margin: 1.2rem 0 }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .7rem; margin: 1.2rem 0 }
 .tiles div { background: var(--card); border-radius: .5rem; padding: .7rem .9rem }
 .tiles b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere }
 .tiles span { color: var(--soft); font-size: .85rem }
@@ -54,6 +62,7 @@ class Evaluation:
     Attributes:
         title: of the page, such as the run's folder.
         facts: what else the reader should know, shown as label and value: sizes, settings, times.
+        budget: what came out of what was asked for, shown in the same way.
         views: scores of the evaluated views.
         indices: into `scene.views`, one per score.
         antialias, background: how the views are rendered, as for `evaluate_views`.
@@ -62,17 +71,12 @@ class Evaluation:
 
     title: str
     facts: Mapping[str, str]
+    budget: Mapping[str, str]
     views: Sequence[ViewMetrics]
     indices: Sequence[int]
     antialias: str
     background: Tensor | None
     note: str
-
-
-def mean(views: Sequence[ViewMetrics], name: str) -> float | None:
-    """The mean of one score over the views; None where it was not measured."""
-    values = [value for view in views if (value := getattr(view, name)) is not None]
-    return sum(values) / len(values) if values else None
 
 
 def write_report(path: Path, evaluation: Evaluation, gaussians: Gaussians, scene: Scene, metrics: Path) -> None:
@@ -89,7 +93,8 @@ def write_report(path: Path, evaluation: Evaluation, gaussians: Gaussians, scene
     order = sorted(range(len(evaluation.views)), key=lambda position: evaluation.views[position].psnr)
     worst, best = order[:SHOWN], order[SHOWN:][::-1][:SHOWN]
     drawn = "".join(f"<figure>{svg}</figure>" for svg in curves(read_metrics(metrics)))
-    parts = [_summary(evaluation), _section("How the run went", drawn and f'<div class="views">{drawn}</div>')]
+    parts = [_summary(evaluation), _section("Budget", _tiles(evaluation.budget) if evaluation.budget else "")]
+    parts.append(_section("How the run went", drawn and f'<div class="views">{drawn}</div>'))
     for title, positions in (("Worst views", worst), ("Best views", best)):
         rows = "".join(_pictures(evaluation, position, gaussians, scene) for position in positions)
         parts.append(_section(f"{title}: photo, render, error", rows))
@@ -122,26 +127,28 @@ def _summary(evaluation: Evaluation) -> str:
     scores = {
         "PSNR, dB": _number(mean(evaluation.views, "psnr"), 2),
         "PSNR with colours fitted, dB": _number(mean(evaluation.views, "psnr_corrected"), 2),
+        "PSNR with poses fitted, dB": _number(mean(evaluation.views, "psnr_aligned"), 2),
         "SSIM": _number(mean(evaluation.views, "ssim"), 4),
         "LPIPS": _number(mean(evaluation.views, "lpips"), 4),
         "views": str(len(evaluation.views)),
     }
-    if scores["LPIPS"] == "":
-        del scores["LPIPS"]
-    tiles = "".join(
-        f"<div><b>{escape(value)}</b><span>{escape(label)}</span></div>"
-        for label, value in {**scores, **evaluation.facts}.items()
-    )
+    measured = {label: value for label, value in scores.items() if value}
     return (
-        f'<header><h1>{escape(evaluation.title)}</h1>\n<div class="tiles">{tiles}</div>\n'
+        f"<header><h1>{escape(evaluation.title)}</h1>\n{_tiles({**measured, **evaluation.facts})}\n"
         f"<p>{escape(evaluation.note)}</p></header>"
     )
+
+
+def _tiles(values: Mapping[str, str]) -> str:
+    tiles = (f"<div><b>{escape(value)}</b><span>{escape(label)}</span></div>" for label, value in values.items())
+    return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
 def _pictures(evaluation: Evaluation, position: int, gaussians: Gaussians, scene: Scene) -> str:
     scores, index = evaluation.views[position], evaluation.indices[position]
     target = photo(scene, index, gaussians.device)
-    rendered = render_view(gaussians, scene, index, antialias=evaluation.antialias, background=evaluation.background)
+    camera = scene.views[index].camera
+    rendered = render_view(gaussians, camera, antialias=evaluation.antialias, background=evaluation.background)
     images = {
         "photo": target,
         "render": rendered,
@@ -157,15 +164,13 @@ def _pictures(evaluation: Evaluation, position: int, gaussians: Gaussians, scene
 
 
 def _table(views: Sequence[ViewMetrics]) -> str:
-    with_lpips = any(view.lpips is not None for view in views)
-    head = ["view", "PSNR, dB", "colours fitted, dB", "SSIM", *(["LPIPS"] if with_lpips else []), "render, ms"]
+    scores = [column for column in COLUMNS if mean(views, column[1]) is not None]
     rows = []
     for view in views:
-        cells = [escape(view.name), _number(view.psnr, 2), _number(view.psnr_corrected, 2), _number(view.ssim, 4)]
-        cells += [_number(view.lpips, 4)] if with_lpips else []
-        rows.append([*cells, _number(1000 * view.seconds, 1)])
+        cells = [_number(getattr(view, name), digits) for _, name, digits in scores]
+        rows.append([escape(view.name), *cells, _number(1000 * view.seconds, 1)])
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in rows)
-    header = "".join(f"<th>{cell}</th>" for cell in head)
+    header = "".join(f"<th>{cell}</th>" for cell in ["view", *(label for label, _, _ in scores), "render, ms"])
     return f'<div class="scroll"><table><thead><tr>{header}</tr></thead><tbody>\n{body}</tbody></table></div>'
 
 

@@ -45,6 +45,7 @@ class EvalReport:
 
     Attributes:
         psnr, psnr_corrected, ssim: means over the views; dB, dB with the colours fitted to each photo, and [-1, 1].
+        psnr_aligned: dB, with the pose fitted to each photo; None where training does not refine poses.
         views: the same of each view, by name.
         gaussians, seconds: as in StepReport.
     """
@@ -52,6 +53,7 @@ class EvalReport:
     step: int
     psnr: float
     psnr_corrected: float
+    psnr_aligned: float | None
     ssim: float
     views: list[ViewMetrics]
     gaussians: int

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 class MetricsLog(Listener):
     """metrics.jsonl: `{"kind": "step", step, loss, psnr, gaussians, factor, sh_degree, seconds}` every `log_every`
-    steps, `{"kind": "eval", step, psnr, psnr_corrected, ssim, gaussians, seconds, views: [{name, psnr, ...}]}` per
-    evaluation.
+    steps, `{"kind": "eval", step, psnr, psnr_corrected, psnr_aligned, ssim, gaussians, seconds, views: [{name, psnr,
+    ...}]}` per evaluation.
     """
 
     def __init__(self, path: Path) -> None:

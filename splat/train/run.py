@@ -160,6 +160,11 @@ def load_source(folder: Path) -> Path:
     return Path(_read_config(folder)["source"])
 
 
+def load_budget(folder: Path) -> dict[str, Spent]:
+    """What was asked of each part of a run's budget, and what came out; empty where there was none, or no end yet."""
+    return {name: Spent(**part) for name, part in _read_config(folder).get("budget", {}).items()}
+
+
 def load_background(folder: Path) -> tuple[float, float, float]:
     """What shows through the scene of a run: red, green, blue in [0, 1]."""
     red, green, blue = _read_config(folder)["background"]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from splat.errors import SplatError
-from splat.evaluate.metrics import evaluate_views
+from splat.evaluate.metrics import evaluate_views, mean
 from splat.gaussians import Gaussians
 from splat.morton import morton_order
 from splat.native import pick_device
@@ -134,17 +134,22 @@ class Trainer:
         self._between.put(callback)
 
     def evaluate(self) -> EvalReport:
-        """PSNR and SSIM on the held-out views, of which there must be one."""
+        """PSNR and SSIM on the held-out views, of which there must be one; where poses are refined, also PSNR with
+        those of the held-out views fitted."""
         views = evaluate_views(
             self.gaussians(),
             self.scene,
             self.scene.test,
             antialias=self.config.antialias,
             background=self.background,
+            align=self.config.corrections.poses,
         )
         names = ("psnr", "psnr_corrected", "ssim")
         means = {name: sum(getattr(view, name) for view in views) / len(views) for name in names}
-        return EvalReport(self.step, **means, views=views, gaussians=self.count, seconds=self.seconds)
+        aligned = mean(views, "psnr_aligned")
+        return EvalReport(
+            self.step, **means, psnr_aligned=aligned, views=views, gaussians=self.count, seconds=self.seconds
+        )
 
     def _raw(self) -> Gaussians:
         """The scene as it is optimised, behind its smoothing filters."""

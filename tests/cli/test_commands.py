@@ -17,6 +17,7 @@ from PIL import Image
 
 import splat as library
 from splat.cli.main import main
+from splat.cli.output import size
 
 
 def printed(capfd: pytest.CaptureFixture[str]) -> dict:
@@ -84,6 +85,22 @@ def test_eval_reports_and_writes_the_page(run: Path, capfd: pytest.CaptureFixtur
     assert values["psnr"] == pytest.approx(evaluation["psnr"], abs=0.01)
     page = (run / "report.html").read_text(encoding="utf-8")
     assert page.count('src="data:image/jpeg;base64,') == 6 and "<svg" in page
+
+
+def test_a_run_with_a_budget_and_refined_poses_says_what_came_of_both(
+    capture: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--iterations", "6", "--test-every", "5", "--corrections.poses", "--target-size", "500kB", *SMALL]
+    assert main(["train", str(capture), "-o", str(tmp_path / "run"), *flags, "--json"]) == 0
+    trained = printed(capfd)
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "PSNR with poses fitted" in page and "floaters" not in page
+    assert f"<b>{size(trained['budget']['size']['used'])}</b><span>scene.ply, of 500kB</span>" in page
+    assert main(["eval", str(tmp_path / "run"), "--json"]) == 0
+    values = printed(capfd)
+    assert values["psnr"] < values["psnr_aligned"] == pytest.approx(trained["psnr_aligned"], abs=0.1)
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert f"<b>{values['floaters']['score']:.2f} %</b>" in page and "scene.ply, of 500kB" in page
 
 
 def test_eval_for_people(run: Path, capfd: pytest.CaptureFixture[str]) -> None:

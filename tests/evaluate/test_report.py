@@ -56,6 +56,7 @@ def page(scene: Scene, tmp_path: Path) -> Path:
     evaluation = Evaluation(
         title="run & <b>",
         facts={"seed": "0"},
+        budget={"scene.ply, of <2MB>": "1.9 MB"},
         views=views,
         indices=indices,
         antialias="classic",
@@ -92,6 +93,15 @@ def test_it_shows_the_worst_and_the_best_views_and_lists_all(page: Path) -> None
     assert reader.tags.count("svg") == 3
     assert reader.text.index("Worst views") < reader.text.index(HOSTILE) < reader.text.index("Best views")
     assert "LPIPS" in reader.text and "colours fitted" in reader.text
+    assert "poses fitted" not in reader.text  # they were not
+
+
+def test_the_budget_stands_below_the_scores(page: Path) -> None:
+    text = read(page).text
+    assert (
+        text.index("SSIM") < text.index("Budget") < text.index("scene.ply, of <2MB>") < text.index("How the run went")
+    )
+    assert "1.9 MB" in text
 
 
 def test_no_curves_without_a_log(tmp_path: Path) -> None:

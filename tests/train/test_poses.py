@@ -11,11 +11,11 @@ import pytest
 import torch
 from made_up import made_up_scene, write_capture
 
-from splat.cameras import Cameras, pixels
+from splat.cameras import Cameras, moved, pixels
 from splat.datasets.scene import Scene, View, open_scene
 from splat.render import render
 from splat.train.config import CorrectionsConfig, InitConfig, TrainConfig
-from splat.train.corrections.poses import Poses, moved
+from splat.train.corrections.poses import Poses
 from splat.train.frame import Frame
 from splat.train.listeners import Listener, StepReport
 from splat.train.run import describe_cameras, train

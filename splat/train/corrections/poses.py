@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from splat.cameras import Cameras
+from splat.cameras import Cameras, moved
 from splat.datasets.frames import counted, listed
 from splat.train.corrections.protocol import Correction
 from splat.train.frame import Frame
@@ -120,28 +120,3 @@ class Poses(Correction):
         common = self.twists.mean(dim=0)
         scale = (self.twists[:, 3:] * self.spread).sum() / self.spread.square().sum().clamp(min=1e-12)
         return moved(self.viewmats[row], twist - common - torch.cat([common.new_zeros(3), scale * self.spread[row]]))
-
-
-def moved(viewmat: Tensor, twist: Tensor) -> Tensor:
-    """A camera that was turned about its centre and then displaced.
-
-    Args:
-        viewmat: [4, 4] float64.
-        twist: [6] rotation vector, radians, and displacement, both along the world's axes; differentiable.
-
-    Returns:
-        [4, 4] its viewmat.
-    """
-    turned = viewmat[:3, :3] @ _rotation(twist[:3]).T
-    centre = twist[3:] - viewmat[:3, :3].T @ viewmat[:3, 3]
-    return torch.cat([torch.cat([turned, -(turned @ centre)[:, None]], dim=1), viewmat[3:]])
-
-
-def _rotation(vector: Tensor) -> Tensor:
-    """[3, 3] from a rotation vector [3], differentiable at zero, too (Rodrigues)."""
-    # Its square is far below float64's resolution of 1, and keeps the root's derivative finite.
-    angle = (vector @ vector + 1e-40).sqrt()
-    identity = torch.eye(3, dtype=vector.dtype, device=vector.device)
-    cross = torch.linalg.cross(identity, vector.expand(3, 3))
-    half = angle / 2
-    return identity + angle.sin() / angle * cross + 0.5 * (half.sin() / half) ** 2 * (cross @ cross)
