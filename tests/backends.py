@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BACKENDS = ("cpu", "cuda-on-host", "cuda")
 OPS = (
     "project", "project_backward", "project_adam", "tiles", "blend", "blend_backward", "photometric_loss", "ssim",
-    "adam",
+    "adam", "tremor", "share",
 )  # fmt: skip
 #: The library of CUDA's kernels for the CPU; SPLAT_ON_HOST names another, with a fault that a test has to find.
 ON_HOST = Path(os.environ.get("SPLAT_ON_HOST", ROOT / "build/native/libsplat_cuda_on_host.so"))

@@ -58,11 +58,19 @@ constexpr char kProjectAdamSchema[] =
     "Tensor colours, Tensor v_means2d, Tensor v_depths, Tensor v_conics, Tensor v_opacities, Tensor v_colours, "
     "float[] rates, int step, float beta1, float beta2, float eps) -> ()";
 
+// offsets [N, 3] of the centres; the seed is of 32 bits.
+constexpr char kTremorSchema[] =
+    "tremor(Tensor quats, Tensor log_scales, Tensor opacity_logits, float strength, float least_opacity, "
+    "float steepness, int seed) -> Tensor";
+
+constexpr char kShareSchema[] = "share(Tensor opacities, Tensor copies) -> (Tensor opacities, Tensor shrinks)";
+
 /// Declares all ops in a library, torch's or the tests'.
 template <class Library>
 void declare_ops(Library& m) {
   for (const char* schema : {kProjectSchema, kProjectBackwardSchema, kTilesSchema, kBlendSchema, kBlendBackwardSchema,
-                             kPhotometricLossSchema, kSsimSchema, kAdamSchema, kProjectAdamSchema}) {
+                             kPhotometricLossSchema, kSsimSchema, kAdamSchema, kProjectAdamSchema, kTremorSchema,
+                             kShareSchema}) {
     m.def(schema);
   }
 }

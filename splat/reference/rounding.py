@@ -1,7 +1,6 @@
 """Rounding to bfloat16 at random, in plain torch: the readable truth of cuda/include/splat/bfloat16.h.
 
-Source: Gupta et al., "Deep learning with limited numerical precision", 2015, section 3; the hash is the finaliser of
-MurmurHash3 (Appleby, public domain).
+Source: Gupta et al., "Deep learning with limited numerical precision", 2015, section 3.
 """
 
 from __future__ import annotations
@@ -9,9 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from splat.reference.random import ALL_BITS, row_random
+
 #: From the random number of an element to the next one's, and of a parameter to that of its moments.
 STRIDE, OF_MOMENT = 0x9E3779B9, 0x55555555
-_ALL = 0xFFFFFFFF
 
 
 def random_numbers(step: int, rows: int, columns: int) -> Tensor:
@@ -19,8 +19,7 @@ def random_numbers(step: int, rows: int, columns: int) -> Tensor:
 
     Those of its first moment are greater by OF_MOMENT and those of the second by twice that, modulo 2^32.
     """
-    row = _mixed(_mixed(torch.tensor([step])) + torch.arange(rows))
-    return (row[:, None] + STRIDE * torch.arange(columns)) & _ALL
+    return (row_random(step, rows)[:, None] + STRIDE * torch.arange(columns)) & ALL_BITS
 
 
 def round_at_random(numbers: Tensor, random: Tensor) -> Tensor:
@@ -32,12 +31,5 @@ def round_at_random(numbers: Tensor, random: Tensor) -> Tensor:
         random: integers of the same shape, of which the bits 16 to 31 decide.
     """
     bits = numbers.float().view(torch.int32)
-    share = torch.where(numbers.isnan(), 0, (random & _ALL) >> 16).to(torch.int32)
+    share = torch.where(numbers.isnan(), 0, (random & ALL_BITS) >> 16).to(torch.int32)
     return ((bits + share) >> 16).to(torch.int16).view(torch.bfloat16)
-
-
-def _mixed(bits: Tensor) -> Tensor:
-    bits = bits & _ALL
-    bits = ((bits ^ (bits >> 16)) * 0x85EBCA6B) & _ALL
-    bits = ((bits ^ (bits >> 13)) * 0xC2B2AE35) & _ALL
-    return bits ^ (bits >> 16)

@@ -15,6 +15,7 @@
 #include "splat/ops/blend.h"
 #include "splat/ops/photometric.h"
 #include "splat/ops/project.h"
+#include "splat/ops/tremor.h"
 
 SPLAT_DISPATCH(AdamKernels, adam_kernels)
 SPLAT_DISPATCH(BlendBackwardKernels, blend_backward_kernels)
@@ -24,6 +25,7 @@ SPLAT_DISPATCH(ProjectAdam, project_adam)
 SPLAT_DISPATCH(ProjectBackward, project_backward)
 SPLAT_DISPATCH(ProjectForward, project_forward)
 SPLAT_DISPATCH(TilesKernels, tiles_kernels)
+SPLAT_DISPATCH(TremorKernel, tremor_kernel)
 
 // Where callgrind is told to write down what it has counted so far.
 extern "C" {
@@ -88,7 +90,7 @@ struct Step {
   double loss = 0;
   Floats v_means2d, v_depths, v_conics, v_opacities, v_colours;
   Floats v_means, v_quats, v_log_scales, v_opacity_logits, v_sh;
-  Floats exp_avgs[5], exp_avg_sqs[5];
+  Floats exp_avgs[5], exp_avg_sqs[5], offsets3d;
   std::vector<int32_t> last_steps;
 
   Step(int64_t n, int w, int h);
@@ -124,6 +126,7 @@ Step::Step(int64_t n, int w, int h) : count(n), pixels(static_cast<int64_t>(w) *
                                  {&v_opacity_logits, 1}, {&v_sh, 3 * kCoefficients}}) {
     floats->resize(n * columns);
   }
+  offsets3d.resize(3 * n);
   gaussian_offsets.resize(n + 1);
   offsets.resize(tiles_x() * tiles_y() + 1);
   for (Floats* floats : {&transmittances, &v_transmittances}) floats->resize(pixels);
@@ -289,6 +292,17 @@ void adam(Step& s) {
   }
 }
 
+void tremor(Step& s) {
+  const splat::Tremor all{80.0f, 0.005f, 100.0f, -0.731f};  // as mcmc has it
+  const splat::TremorParams params{s.quats.data(),   s.log_scales.data(), s.opacity_logits.data(),
+                                   s.offsets3d.data(), s.count,           1, all};
+  in_parallel([&] {
+    for (int64_t begin = 0; begin < s.count; begin += splat::kTremorBlock) {
+      splat::tremor_kernel()(params, begin, std::min(begin + splat::kTremorBlock, s.count));
+    }
+  });
+}
+
 /// Sum of |x|: every element counts, and rounding moves it little.
 double checksum(std::initializer_list<const Floats*> results) {
   double sum = 0;
@@ -333,13 +347,14 @@ int main(int argc, char** argv) {
   run("project adam", project_adam, s, "Gaussian", s.count,
       {&s.means, &s.quats, &s.log_scales, &s.opacity_logits, &s.sh});
   run("adam", adam, s, "Gaussian", s.count, {&s.means, &s.quats, &s.log_scales, &s.opacity_logits, &s.sh});
+  run("tremor", tremor, s, "Gaussian", s.count, {&s.offsets3d});
   if (argc < 5) return 0;
   for (const auto& [name, floats] :
        {std::pair{"image", &s.image}, {"transmittances", &s.transmittances}, {"v_image", &s.v_image},
         {"v_means2d", &s.v_means2d}, {"v_conics", &s.v_conics}, {"v_opacities", &s.v_opacities},
         {"v_colours", &s.v_colours}, {"v_means", &s.v_means}, {"v_quats", &s.v_quats},
         {"v_log_scales", &s.v_log_scales}, {"v_opacity_logits", &s.v_opacity_logits}, {"v_sh", &s.v_sh},
-        {"means", &s.means}, {"sh", &s.sh}}) {
+        {"means", &s.means}, {"sh", &s.sh}, {"offsets3d", &s.offsets3d}}) {
     write(argv[4], name, *floats);
   }
 }

@@ -32,6 +32,7 @@ HOT = (
     "make_gradient",
     "finish_loss",
     "update<4>",
+    "offsets",
 )
 
 

@@ -9,7 +9,7 @@ import torch
 from density_scenes import CPU, no_looks, rendered, row_of_gaussians, settings
 
 from splat.gaussians import Gaussians
-from splat.train.density.mcmc import MOST_COPIES, OPACITY_WEIGHT, SCALE_WEIGHT, Mcmc, share
+from splat.train.density.mcmc import OPACITY_WEIGHT, SCALE_WEIGHT, Mcmc
 from splat.train.density.noise import STRENGTH
 from splat.train.density.protocol import Edit, apply_edit, apply_nudge
 
@@ -28,35 +28,6 @@ def carried_out(edit: Edit, gaussians: Gaussians) -> tuple[Gaussians, dict[str, 
     moments = {name: torch.ones_like(tensor) for name, tensor in parameters.items()}
     apply_edit(edit, parameters, [moments], {})
     return Gaussians(**parameters).detach(), moments
-
-
-@pytest.mark.parametrize(
-    ("opacity", "copies", "expected", "shrink"),
-    [
-        (0.5, 2, 0.29289322, 0.95215195),
-        (0.9, 2, 0.68377223, 0.86793785),
-        (0.9, 3, 0.53584112, 0.82776488),
-        (0.99, 5, 0.60189283, 0.70017659),
-        (0.1, 4, 0.02599625, 0.98855100),
-        (0.7, 1, 0.7, 1.0),
-    ],
-)
-def test_shares_are_those_of_the_double_sum(opacity: float, copies: int, expected: float, shrink: float) -> None:
-    opacities, factors = share(torch.tensor([opacity], dtype=torch.float64), torch.tensor([copies]))
-    assert opacities.item() == pytest.approx(expected, abs=2e-8)
-    assert factors.item() == pytest.approx(shrink, abs=2e-8)
-
-
-def test_the_single_sum_equals_the_double_one_up_to_the_most_copies() -> None:
-    for opacity in (0.01, 0.5, 0.99, 0.9999):
-        new = 1 - (1 - opacity) ** (1 / MOST_COPIES)
-        area = sum(
-            math.comb(i - 1, k) * (-1) ** k * new ** (k + 1) / math.sqrt(k + 1)
-            for i in range(1, MOST_COPIES + 1)
-            for k in range(i)
-        )
-        _, shrink = share(torch.tensor([opacity], dtype=torch.float64), torch.tensor([MOST_COPIES + 7]))
-        assert shrink.item() == pytest.approx(opacity / area, rel=1e-6)
 
 
 def test_the_dead_move_to_the_living_and_the_number_stays() -> None:

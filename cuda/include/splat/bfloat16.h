@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "splat/macros.h"
+#include "splat/random.h"
 
 namespace splat {
 
@@ -40,19 +40,6 @@ SPLAT_HD bfloat16 round_at_random(float number, uint32_t random) {
   memcpy(&bits, &number, sizeof(bits));
   const uint32_t share = number == number ? random >> 16 : 0;
   return {static_cast<uint16_t>((bits + share) >> 16)};
-}
-
-/// 32 bits for each step and row that look random, the same on every device: they come from nothing but the two.
-/// Source: the finaliser of MurmurHash3 (Appleby, public domain), twice.
-SPLAT_HD uint32_t row_random(uint32_t step, uint32_t row) {
-  uint32_t hash = step;
-  for (int round = 0; round < 2; ++round) {
-    hash = (hash ^ (hash >> 16)) * 0x85ebca6bu;
-    hash = (hash ^ (hash >> 13)) * 0xc2b2ae35u;
-    hash ^= hash >> 16;
-    if (round == 0) hash += row;
-  }
-  return hash;
 }
 
 SPLAT_END

@@ -8,12 +8,10 @@ Source:
 
 from __future__ import annotations
 
-import math
-
 import torch
-from torch import Tensor
 
 from splat.gaussians import Gaussians
+from splat.ops.share import share
 from splat.train.config import TrainConfig
 from splat.train.density.choice import dead, draw
 from splat.train.density.look import Looks
@@ -62,36 +60,7 @@ class Mcmc(Strategy):
         copies = torch.bincount(drawn, minlength=len(gaussians)) + 1
         sources = (copies > 1).nonzero()[:, 0]
         shared = gaussians.select(sources)
-        opacities, shrink = share(shared.opacities, copies[sources])
-        shared.opacity_logits = opacities.logit()
+        opacities, shrink = share(shared.opacities, copies[sources].clamp(max=MOST_COPIES))
+        shared.opacity_logits = opacities.clamp(min=LEAST_OPACITY).logit()
         shared.log_scales = shared.log_scales + shrink.log()[:, None]
         return Edit(reset=Reset(sources, shared.parameters()), keep=~gone, clone=drawn)
-
-
-def share(opacities: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
-    """What Gaussians become when several take the place of one, so that the image stays nearly the same.
-
-    Args:
-        opacities: [M] of the one, in (0, 1).
-        copies: [M] int64, how many there are then, at least 1; more than MOST_COPIES count as so many.
-
-    Returns:
-        [M] opacities and [M] factors of the scales of each copy, in the opacities' dtype.
-
-    Source:
-        Kheradmand et al., 2024, with the double sum over binomials as a single one (the hockey-stick identity); in
-        float64, since its terms alternate.
-    """
-    n = copies.clamp(max=MOST_COPIES)
-    old = opacities.double()
-    new = 1 - (1 - old) ** (1 / n)
-    binomials = torch.tensor(
-        [[float(math.comb(row, k + 1)) for k in range(MOST_COPIES)] for row in range(MOST_COPIES + 1)],
-        dtype=torch.float64,
-        device=opacities.device,
-    )
-    area, power = torch.zeros_like(old), torch.ones_like(old)
-    for k in range(int(n.max())):
-        power = power * new
-        area = area + (-1) ** k * binomials[n, k] * power / math.sqrt(k + 1)
-    return new.clamp(LEAST_OPACITY, 1 - 2**-23).to(opacities), (old / area).to(opacities)

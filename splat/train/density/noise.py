@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from splat.gaussians import Gaussians
-from splat.train.density.children import rotate
+from splat.ops.tremor import tremor
 
 #: Opacity up to which a Gaussian counts as dead, and so is free to move.
 LEAST_OPACITY = 0.005
@@ -24,11 +24,12 @@ def tremble(gaussians: Gaussians, rate: float, generator: torch.Generator) -> Te
     Source:
         Kheradmand et al., "3D Gaussian splatting as Markov chain Monte Carlo", 2024, eq. 9.
     """
-    device, scales, quats = gaussians.device, gaussians.scales, gaussians.quats
-    # Drawn where it is needed.
-    seed = int(torch.randint(2**62, (), generator=generator))
-    normal = torch.randn(len(gaussians), 3, device=device, generator=torch.Generator(device).manual_seed(seed))
-    inverse = torch.cat([quats[:, :1], -quats[:, 1:]], dim=1)
-    along = rotate(quats, scales * scales * rotate(inverse, normal))
-    strength = STRENGTH * rate * torch.sigmoid(-STEEPNESS * (gaussians.opacities - LEAST_OPACITY))
-    return along * strength[:, None]
+    return tremor(
+        gaussians.quats,
+        gaussians.log_scales,
+        gaussians.opacity_logits,
+        strength=STRENGTH * rate,
+        least_opacity=LEAST_OPACITY,
+        steepness=STEEPNESS,
+        seed=int(torch.randint(2**32, (), generator=generator)),
+    )
