@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import SMALL
 
 from splat.cli.main import main
 
@@ -250,7 +251,7 @@ def test_a_bad_camera_path(
 def test_a_budget_that_cannot_be_kept(
     words: Words, said: str, capture: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert said in stopped(["train", capture, "-o", tmp_path / "run", *words], capfd)
+    assert said in stopped(["train", capture, "-o", tmp_path / "run", *words, *SMALL], capfd)
     assert not (tmp_path / "run").exists()
 
 

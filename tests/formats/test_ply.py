@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from plyfile import PlyData, PlyElement
@@ -45,6 +45,7 @@ def rewrite(path: Path, records: np.ndarray, *, text: bool = False, byte_order: 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=True)
 
 
+@settings(max_examples=30)
 @given(st.data(), st.integers(0, 4), st.integers(0, 5))
 def test_every_finite_value_comes_back_bitwise(tmp_path_factory, data, degree, count) -> None:
     shapes = {"means": (count, 3), "quats": (count, 4), "log_scales": (count, 3), "opacity_logits": (count,)}

@@ -318,7 +318,7 @@ def assert_blends_like(scene: Flat, lists: TileLists, kept: Flat, channels: int 
     return results[0][3:]
 
 
-@pytest.mark.parametrize("arguments", [{"count": 150}, {"count": 60, "cameras": 3, "channels": 5}])
+@pytest.mark.parametrize("arguments", [{"count": 60}, {"count": 20, "cameras": 3, "channels": 5, "width": 33}])
 def test_bounded_lists_draw_exactly_what_fits(arguments):
     scene = random_flat(**arguments)
     needed = int(scene.lists().needed)

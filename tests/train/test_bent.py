@@ -22,7 +22,7 @@ LENSES = {
     "fisheye": ("OPENCV_FISHEYE", {"k1": 0.05, "k2": -0.02, "k3": 0.0, "k4": 0.0}),
 }
 CONFIG = TrainConfig(
-    iterations=300, max_gaussians=400, data=DataConfig(test_every=5, lens="native"), init=InitConfig(few_points=10)
+    iterations=150, max_gaussians=400, data=DataConfig(test_every=5, lens="native"), init=InitConfig(few_points=10)
 )
 
 

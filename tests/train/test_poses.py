@@ -128,14 +128,14 @@ def test_a_pose_that_is_all_wrong_is_named(many: Scene) -> None:
     lost = many.train[4]
     other = views[many.train[-6]].camera
     views[lost] = View(views[lost].name, other)
-    trainer = Trainer(dataclasses.replace(many, views=views), dataclasses.replace(REFINING, iterations=200))
+    trainer = Trainer(dataclasses.replace(many, views=views), dataclasses.replace(REFINING, iterations=120))
     assert trainer.run() == "done"
     (remark,) = trainer.corrections.remarks()
     assert f"does not match 1 photo, whose pose must be too wrong to be refined: {views[lost].name};" in remark
 
 
 def test_good_poses_are_not_complained_of(scene: Scene) -> None:
-    trainer = Trainer(scene, dataclasses.replace(REFINING, iterations=100))
+    trainer = Trainer(scene, dataclasses.replace(REFINING, iterations=60))
     trainer.run()
     assert trainer.corrections.remarks() == []
 

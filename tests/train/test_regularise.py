@@ -26,7 +26,7 @@ def test_its_gradients_are_those_of_the_means() -> None:
 
 
 def test_runs_with_it_end_fainter_and_smaller(scene: Scene) -> None:
-    config = TrainConfig(iterations=40, max_gaussians=200, init=InitConfig(few_points=10))
+    config = TrainConfig(iterations=25, max_gaussians=200, init=InitConfig(few_points=10))
     means = []
     for optim in (OptimConfig(), OptimConfig(opacity_weight=1.0), OptimConfig(scale_weight=1.0)):
         trainer = Trainer(scene, dataclasses.replace(config, optim=optim))

@@ -124,6 +124,7 @@ def test_scene_and_cameras_are_in_the_captures_own_world(whole_run: Path, captur
     torch.testing.assert_close(here, there, atol=2e-3, rtol=0)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_with_the_same_bytes(whole_run: Path, capture: Path, tmp_path: Path) -> None:
     # Well after a checkpoint, so that steps and lines of the log have to be taken again.
     train_and_kill(capture, tmp_path / "run", step=37)

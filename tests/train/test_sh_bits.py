@@ -23,7 +23,7 @@ from splat.train.trainer import Trainer
 
 SHORT = TrainConfig(iterations=40, max_gaussians=300, sh_bits=16, init=InitConfig(few_points=10))
 #: Gaussians are added and removed in the middle of a short run.
-EDITED = dataclasses.replace(SHORT, iterations=60, density=DensityConfig(least_every=20))
+EDITED = dataclasses.replace(SHORT, iterations=40, density=DensityConfig(least_every=15))
 
 
 class StopAt(Listener):
@@ -52,6 +52,7 @@ def test_a_gaussian_takes_424_bytes_and_learns_as_much(scene: Scene) -> None:
     assert found[16][1] > max(22, found[32][1] - 1)
 
 
+@pytest.mark.slow_on_host
 def test_a_few_steps_on_each_backend(scene: Scene, backend: str) -> None:
     trainer = Trainer(scene, dataclasses.replace(SHORT, iterations=20, device="cuda" if backend == "cuda" else "cpu"))
     before = trainer.evaluate().psnr
@@ -99,6 +100,7 @@ def test_the_scene_is_written_in_float32(scene: Scene, tmp_path: Path) -> None:
     assert torch.equal(sh[:, 0], trained[:, 0].float())
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_resumes_and_evaluates(capture: Path, tmp_path: Path) -> None:
     folder, flags = str(tmp_path / "run"), ["--max-gaussians", "200", "--test-every", "5", *SMALL]
     assert main(["train", str(capture), "-o", folder, "--sh-bits", "16", "--iterations", "6", *flags]) == 0

@@ -103,7 +103,7 @@ def test_what_is_reset_of_some_stays() -> None:
 
 
 def test_a_run_with_mip_learns_and_hands_out_the_scene_as_it_renders_it(scene: Scene) -> None:
-    config = TrainConfig(iterations=150, antialias="mip", max_gaussians=1000, init=InitConfig(few_points=10))
+    config = TrainConfig(iterations=80, antialias="mip", max_gaussians=1000, init=InitConfig(few_points=10))
     trainer = Trainer(scene, config)
     before = trainer.evaluate().psnr
     trainer.run()

@@ -48,7 +48,7 @@ class Recorder(Listener):
 
 
 def test_it_learns_what_the_photos_show_and_densifies(scene: Scene) -> None:
-    config = TrainConfig(iterations=300, max_gaussians=1000, init=POINTS, density=DensityConfig(least_every=20))
+    config = TrainConfig(iterations=200, max_gaussians=1000, init=POINTS, density=DensityConfig(least_every=20))
     trainer = Trainer(scene, config)
     before, count = trainer.evaluate().psnr, trainer.count
     trainer.run()
@@ -57,7 +57,7 @@ def test_it_learns_what_the_photos_show_and_densifies(scene: Scene) -> None:
 
 
 def test_a_few_steps_on_each_backend(scene: Scene, backend: str) -> None:
-    config = dataclasses.replace(SHORT, iterations=20, device="cuda" if backend == "cuda" else "cpu")
+    config = dataclasses.replace(SHORT, iterations=10, device="cuda" if backend == "cuda" else "cpu")
     trainer = Trainer(scene, config)
     before = trainer.evaluate().psnr
     assert trainer.run() == "done"
