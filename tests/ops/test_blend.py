@@ -318,7 +318,9 @@ def assert_blends_like(scene: Flat, lists: TileLists, kept: Flat, channels: int 
     return results[0][3:]
 
 
-@pytest.mark.parametrize("arguments", [{"count": 60}, {"count": 20, "cameras": 3, "channels": 5, "width": 33}])
+@pytest.mark.parametrize(
+    "arguments", [{"count": 60}, {"count": 20, "cameras": 2, "channels": 5, "width": 18, "height": 17}]
+)
 def test_bounded_lists_draw_exactly_what_fits(arguments):
     scene = random_flat(**arguments)
     needed = int(scene.lists().needed)
