@@ -47,16 +47,19 @@ class Frame:
 
     def render(
         self,
+        shown: Projection | None = None,
         *,
         background: Tensor | None = None,
         depth: bool = False,
         absgrad: bool = False,
         bound: int | None = None,
     ) -> Rendering:
-        """The image of the projection; see `composite` for the arguments."""
+        """The image of the projection, or of what was made of it to be shown; see `composite` for the other
+        arguments."""
+        shown = self.projection if shown is None else shown
         return composite(
-            self.projection,
-            self.projection.colours,
+            shown,
+            shown.colours,
             self.cameras.width,
             self.cameras.height,
             background=background,

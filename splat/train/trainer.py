@@ -19,6 +19,7 @@ from splat.gaussians import Gaussians
 from splat.morton import morton_order
 from splat.native import pick_device
 from splat.ops.photometric import photometric_loss
+from splat.train import dropout
 from splat.train.config import TrainConfig
 from splat.train.corrections import make_corrections
 from splat.train.density import make_strategy
@@ -260,7 +261,8 @@ class Trainer:
             # Finer images have more tiles than the bound leaves room for.
             self.instance_bound.forget()
         self.views.prefetch(self.order.pending[-PREFETCH:], factor)
-        look = self._look(view, absgrad=self.strategy.absgrad, bound=self.instance_bound.next())
+        left_out = dropout.share(self.strategy.dropout, len(self.scene.train), step / config.iterations)
+        look = self._look(view, left_out, absgrad=self.strategy.absgrad, bound=self.instance_bound.next())
         rendering, rgb, image = look.rendering, look.rgb, look.image
         # Before the GPU is given the rest of the step: the next one waits for this.
         self.instance_bound.watch(rendering.lists.needed)
@@ -290,8 +292,8 @@ class Trainer:
         camera = self.scene.views[view].camera
         return self.schedule.factor(step, min(camera.width, camera.height))
 
-    def _look(self, view: int, *, absgrad: bool = False, bound: int | None = None) -> Look:
-        """Renders the scene as it is beside the photo of a view."""
+    def _look(self, view: int, left_out: float = 0.0, *, absgrad: bool = False, bound: int | None = None) -> Look:
+        """Renders the scene as it is, or with a share of its Gaussians left out, beside the photo of a view."""
         target = self.views.target(view, self._factor(view, self.step))
         background = self._background()
         image, sh_degree = target.over(background), self.schedule.sh_degree(self.step)
@@ -299,7 +301,10 @@ class Trainer:
         filters = None if self.smoothing is None else self.smoothing.filters(gaussians.means)
         camera = self.corrections.camera(view, target.camera)
         frame = Frame(gaussians, camera, sh_degree=sh_degree, antialias=self.config.antialias, filters=filters)
-        rendering = frame.render(background=background, depth=self.corrections.depth, absgrad=absgrad, bound=bound)
+        shown = dropout.thin_out(frame.projection, left_out, self.generator)
+        rendering = frame.render(
+            shown, background=background, depth=self.corrections.depth, absgrad=absgrad, bound=bound
+        )
         rgb = self.corrections.image(view, rendering.rgb)
         mask = self.corrections.mask(view, rgb.detach(), image, target.mask)
         return Look(frame, rendering, rgb, image, mask)

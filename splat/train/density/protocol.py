@@ -75,12 +75,14 @@ class Strategy(Protocol):
     Attributes:
         max_gaussians: number that is never exceeded; lowered when a GPU's memory does not suffice.
         absgrad: whether `render` has to accumulate absolute screen-space gradients.
+        dropout: see `splat.train.dropout`; none at 0.
         rate_factors: of the learning rates that differ from the schedule's, by name.
         statistics: tensors [N, ...] gathered by `observe`; `apply_edit` keeps them in step, checkpoints hold them.
     """
 
     max_gaussians: int
     absgrad: bool = False
+    dropout: float = 0.0
     rate_factors: Mapping[str, float] = MappingProxyType({})
     statistics: dict[str, Tensor]
 

@@ -1,7 +1,8 @@
-"""Our own: budgeted growth, the noise of mcmc, and shapes and colours that hurry the fewer steps there are.
+"""Our own: budgeted growth, the noise of mcmc, shapes and colours that hurry the fewer steps there are, and Gaussians
+left out the more often the fewer photos there are.
 
 Source:
-    `budgeted` and `noise` name theirs. Chosen by measurement among these and the other strategies; see
+    `budgeted`, `noise` and `dropout` name theirs. Chosen by measurement among these and the other strategies; see
     docs/benchmarks/quality.md.
 """
 
@@ -17,10 +18,14 @@ from splat.train.density.protocol import Nudge
 
 #: Rates are stated for 30,000 steps; a shorter run raises those of shapes and colours by this power of the ratio.
 HASTE = 1 / 3
+#: Share of the Gaussians that images are made without at the end of a run, times the number of photos.
+DROPOUT = 5.0
 
 
 class Splat(Budgeted):
     """Budgeted growth of Gaussians that tremble while they hardly show, and that take shape and colour in time."""
+
+    dropout = DROPOUT
 
     def __init__(self, config: TrainConfig, extent: float, count: int, device: torch.device) -> None:
         super().__init__(config, extent, count, device)
