@@ -11,7 +11,7 @@ from splat.train.run import open_capture
 from splat.train.trainer import Trainer
 
 #: Held-out PSNR of seeds 0 to 3 of the protocol below, dB. A better default brings better numbers.
-MEASURED = (25.69, 25.65, 25.66, 25.79)
+MEASURED = (25.58, 25.65, 25.62, 25.59)
 
 
 @pytest.mark.slow
