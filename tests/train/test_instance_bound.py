@@ -69,9 +69,9 @@ def bounds_of(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
     found: list[int | None] = []
     render = module.Frame.render
 
-    def noted(frame, *, bound=None, **options):
+    def noted(frame, *shown, bound=None, **options):
         found.append(bound)
-        return render(frame, bound=bound, **options)
+        return render(frame, *shown, bound=bound, **options)
 
     monkeypatch.setattr(module.Frame, "render", noted)
     return found
