@@ -88,11 +88,11 @@ def _open(path: Path) -> Any:
     is_heic = path.suffix.lower() in (".heic", ".heif")
     if is_heic and not _register_heif():
         raise SplatError(f"{path} is a HEIC photo; run `pip install pillow-heif` to read it, or save it as JPEG")
+    # A photo of more than 90 megapixels is large, not an attack. For good: filters belong to all threads; to restore
+    # them on one that decodes would undo what another has set meanwhile.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     try:
-        with warnings.catch_warnings():
-            # A photo of more than 90 megapixels is large, not an attack.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(path)
+        return Image.open(path)
     except FileNotFoundError:
         raise SplatError(f"{path} does not exist; check the path") from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

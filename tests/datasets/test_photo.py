@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +291,26 @@ def test_loading_gives_arrays_that_torch_takes(tmp_path: Path) -> None:
     image, _ = load(photo, None)
     assert image.flags["C_CONTIGUOUS"]
     assert torch.from_numpy(image).dtype == torch.uint8
+
+
+def test_reading_on_a_thread_leaves_the_warnings_of_others_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, is_open, may_go_on, opening = tmp_path / "a.png", threading.Event(), threading.Event(), Image.open
+    Image.fromarray(gradient(WIDTH, HEIGHT)).save(path)
+
+    def held_up(*arguments: Any) -> Image.Image:
+        is_open.set()
+        may_go_on.wait(10)
+        return opening(*arguments)
+
+    monkeypatch.setattr(Image, "open", held_up)
+    reading = threading.Thread(target=read_photo, args=(path,), kwargs={"upright": True})
+    reading.start()
+    is_open.wait(10)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        may_go_on.set()
+        reading.join()
+        warnings.warn("heard", stacklevel=1)
+    assert [str(warning.message) for warning in said] == ["heard"]
