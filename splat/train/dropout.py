@@ -20,8 +20,8 @@ MOST = 0.4
 MOST_OPACITY = 0.9999
 
 
-def share(dropout: float, photos: int, done: float) -> float:
-    """Share of the Gaussians to leave out of an image.
+def share_left_out(dropout: float, photos: int, done: float) -> float:
+    """The share of the Gaussians to leave out of an image.
 
     Args:
         dropout: at the end of a run, times the number of photos.
@@ -49,7 +49,7 @@ def thin_out(projection: Projection, share: float, generator: torch.Generator) -
     stays = torch.rand(opacities.shape[1], device=opacities.device, generator=drawing) >= share
     covering = (opacities / (1 - share)).clamp(max=MOST_OPACITY)
     with torch.no_grad():
-        # Extents end where alpha falls below 1/255, which is farther out now.
+        # Extents end where alpha falls below 1/255, which is farther out now; not a number for what is culled anyway.
         wider = ((255 * covering).log() / (255 * opacities).log()).sqrt()
     return projection._replace(
         opacities=torch.where(stays, covering, 0),

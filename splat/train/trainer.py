@@ -261,7 +261,7 @@ class Trainer:
             # Finer images have more tiles than the bound leaves room for.
             self.instance_bound.forget()
         self.views.prefetch(self.order.pending[-PREFETCH:], factor)
-        left_out = dropout.share(self.strategy.dropout, len(self.scene.train), step / config.iterations)
+        left_out = dropout.share_left_out(self.strategy.dropout, len(self.scene.train), step / config.iterations)
         look = self._look(view, left_out, absgrad=self.strategy.absgrad, bound=self.instance_bound.next())
         rendering, rgb, image = look.rendering, look.rgb, look.image
         # Before the GPU is given the rest of the step: the next one waits for this.

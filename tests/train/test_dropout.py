@@ -8,7 +8,7 @@ from torch import Tensor
 
 from splat.cameras import Cameras
 from splat.gaussians import Gaussians
-from splat.train.dropout import MOST, MOST_OPACITY, share, thin_out
+from splat.train.dropout import MOST, MOST_OPACITY, share_left_out, thin_out
 from splat.train.frame import Frame
 
 COUNT = 2_000
@@ -68,7 +68,7 @@ def test_gradients_reach_those_that_remain_and_no_others() -> None:
 
 def test_nothing_is_left_out_at_the_start_and_the_less_the_more_photos_there_are() -> None:
     projection = frame(0.2).projection
-    assert thin_out(projection, share(5.0, photos=10, done=0.0), torch.Generator()) is projection
-    assert share(5.0, photos=3, done=1.0) == MOST
-    assert share(5.0, photos=50, done=0.5) == pytest.approx(0.05)
-    assert share(0.0, photos=3, done=1.0) == 0.0
+    assert thin_out(projection, share_left_out(5.0, photos=10, done=0.0), torch.Generator()) is projection
+    assert share_left_out(5.0, photos=3, done=1.0) == MOST
+    assert share_left_out(5.0, photos=50, done=0.5) == pytest.approx(0.05)
+    assert share_left_out(0.0, photos=3, done=1.0) == 0.0
