@@ -17,6 +17,7 @@ from splat.viewer.camera import Pose
 
 Color = tuple[float, float, float]
 Compare = Literal["off", "side by side", "wipe"]
+Mode = Literal["colour"]
 Quality = Literal["preview", "full", "score"]
 
 #: A browser that has sent nothing new for so long stands still, seconds.
@@ -42,6 +43,7 @@ class Request:
         view: the photo at whose place the camera stands, or None.
         compare: how that photo is shown beside the render.
         wipe: share of the width that shows the render, for "wipe".
+        mode: what a pixel says.
         moving_scale: size of frames while moving, as a share of the canvas; None adapts it to the machine.
         still_scale: the same while still.
     """
@@ -52,6 +54,7 @@ class Request:
     view: int | None = None
     compare: Compare = "off"
     wipe: float = 0.5
+    mode: Mode = "colour"
     background: Color = (0.0, 0.0, 0.0)
     moving_scale: float | None = None
     still_scale: float = 1.0

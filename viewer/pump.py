@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from splat.cameras import Cameras
 from splat.errors import SplatError
 from splat.evaluate.metrics import psnr
 from splat.gaussians import Gaussians
-from splat.render import render
 from splat.viewer.camera import ViewSpace
 from splat.viewer.compare import compose, picture_size, resized
-from splat.viewer.frames import Allowance, Color, FrameScheduler, Job, Request
+from splat.viewer.frames import Allowance, FrameScheduler, Job, Request
+from splat.viewer.modes import Drawing, Look, draw
 from splat.viewer.source import SceneSource
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Frame:
         image: [H, W, 3] uint8; None for a score.
         seconds: time to draw it.
         fps: frames drawn for this browser in the last second.
-        gaussians: number in the scene.
+        gaussians, drawn: number in the scene, and in the picture.
         psnr: dB, of the scored view; None for a picture.
     """
 
@@ -47,6 +47,7 @@ class Frame:
     seconds: float
     fps: int
     gaussians: int
+    drawn: int
     psnr: float | None = None
 
 
@@ -73,6 +74,7 @@ class Pump:
         self._spaces: dict[int, ViewSpace] = {}
         self._drawn: dict[int, deque[float]] = {}
         self._photos: dict[tuple[int, int, int], Tensor] = {}
+        self._tasks: deque[Iterator[None]] = deque()
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="viewer", daemon=True)
 
@@ -88,6 +90,13 @@ class Pump:
         """Takes a browser's newest wish; its pose is in this view space."""
         self._spaces[client] = space
         self.scheduler.update(client, request, time.monotonic())
+        self._wake.set()
+
+    def begin(self, task: Iterator[None]) -> None:
+        """Takes work that is done on the drawing thread piece by piece, while no browser waits for a picture: a
+        generator, each `next` of which is a piece of at most a picture. What goes wrong in it ends it; what it has to
+        tell about that, it catches itself. Tasks take turns."""
+        self._tasks.append(task)
         self._wake.set()
 
     def forget(self, client: int) -> None:
@@ -111,13 +120,13 @@ class Pump:
                 self._wake.clear()
 
     def _work(self) -> bool:
-        """Draws one frame, if there is one to draw and time for it."""
+        """Draws one frame or does a piece of a task, if there is one and time for it."""
         now = time.monotonic()
         if self.source.training and not self.allowance.allows(now):
             return False
         job = self.scheduler.next(now, self.source.generation)
         if job is None:
-            return False
+            return self._go_on()
         try:
             frame = self._draw(job)
         except Exception as error:
@@ -132,49 +141,55 @@ class Pump:
             self._deliver(frame)
         return True
 
+    def _go_on(self) -> bool:
+        """Does one piece of the task whose turn it is."""
+        if not self._tasks:
+            return False
+        task, started = self._tasks.popleft(), time.monotonic()
+        with contextlib.suppress(StopIteration):
+            next(task)
+            self._tasks.append(task)
+        self.allowance.spend(time.monotonic() - started)
+        return True
+
     def _draw(self, job: Job) -> Frame:
         request = job.request
         if request.view is not None and job.quality == "score":
             return self._score(job, request.view)
+        look = Look(request.mode, request.background, self.source.antialias, NEAR_PHOTO)
         if request.view is not None and request.compare != "off":
             view = self.source.views[request.view].camera
             size = picture_size(request.compare, job.width, job.height, view.width / view.height)
-            image, count, seconds = self._render(view.resized(*size), request.background, NEAR_PHOTO)
+            drawing, count, seconds = self._render(view.resized(*size), look)
             started = time.monotonic()
             photo = self._photo(request.view, *size)
-            image = compose(request.compare, image, photo, request.wipe, job.width, job.height)
+            image = compose(request.compare, drawing.image, photo, request.wipe, job.width, job.height)
             seconds += time.monotonic() - started
         else:
             space = self._spaces[job.client]
             camera = space.camera(request.pose, job.width, job.height)
-            image, count, seconds = self._render(camera, request.background, space.near)
-        return Frame(job, image, seconds, self._count_frame(job.client), count)
+            drawing, count, seconds = self._render(camera, look._replace(near=space.near))
+            image = drawing.image
+        return Frame(job, image, seconds, self._count_frame(job.client), count, drawing.drawn)
 
     def _score(self, job: Job, index: int) -> Frame:
         """PSNR as the evaluation measures it: at the photo's size, over the scene's own background."""
         camera = self.source.views[index].camera
-        image, count, seconds = self._render(camera, self.source.background, NEAR_PHOTO)
+        look = Look("colour", self.source.background, self.source.antialias, NEAR_PHOTO)
+        drawing, count, seconds = self._render(camera, look)
         mask = self.source.mask(index)
-        score = float(psnr(image / 255, self._photo(index, camera.width, camera.height) / 255, mask))
-        return Frame(job, None, seconds, self._count_frame(job.client, 0), count, score)
+        score = float(psnr(drawing.image / 255, self._photo(index, camera.width, camera.height) / 255, mask))
+        return Frame(job, None, seconds, self._count_frame(job.client, 0), count, drawing.drawn, score)
 
-    def _render(self, camera: Cameras, background: Color, near: float) -> tuple[Tensor, int, float]:
-        """[H, W, 3] uint8, the number of Gaussians, and the seconds it took."""
+    def _render(self, camera: Cameras, look: Look) -> tuple[Drawing, int, float]:
+        """The picture, the number of Gaussians, and the seconds it took."""
 
-        def draw(gaussians: Gaussians) -> tuple[Tensor, int, float]:
+        def work(gaussians: Gaussians) -> tuple[Drawing, int, float]:
             started = time.monotonic()
-            with torch.no_grad():
-                rendering = render(
-                    gaussians,
-                    camera.to(gaussians.device),
-                    background=torch.tensor(background, dtype=torch.float32, device=gaussians.device),
-                    antialias=self.source.antialias,
-                    near=near,
-                )
-                image = (rendering.rgb[0].clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu()
-            return image, len(gaussians), time.monotonic() - started
+            drawing = draw(gaussians, camera, look)
+            return drawing, len(gaussians), time.monotonic() - started
 
-        return self.source.with_gaussians(draw)
+        return self.source.with_gaussians(work)
 
     def _count_frame(self, client: int, frames: int = 1) -> int:
         """Frames drawn for a browser in the last second, these included."""

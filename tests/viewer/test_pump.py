@@ -158,3 +158,23 @@ def test_an_error_while_telling_browsers_does_not_stop_it(screen: Screen) -> Non
     screen.wait(lambda: screen.ticks >= 2)
     pump.request(1, REQUEST, space())
     screen.wait(lambda: bool(screen.frames))
+
+
+def test_tasks_take_turns_and_one_that_fails_ends_alone(screen: Screen) -> None:
+    pump, done = screen.pump(FileSource(made_up_scene(), "scene")), []
+
+    def task(name: str, fails: bool) -> Iterator[None]:
+        for piece in range(3):
+            if fails and piece == 1:
+                raise RuntimeError(name)
+            done.append((name, piece))
+            yield
+
+    def both() -> Iterator[None]:
+        pump.begin(task("first", fails=True))
+        pump.begin(task("second", fails=False))
+        yield
+
+    pump.begin(both())
+    screen.wait(lambda: ("second", 2) in done)
+    assert done == [("first", 0), ("second", 0), ("second", 1), ("second", 2)]
