@@ -10,13 +10,11 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from splat.train.listeners import EvalReport, Listener, StepReport
 from splat.viewer.gate import Door, is_loopback, start_server, stop_server
-from splat.viewer.panels.cameras import CamerasPanel
-from splat.viewer.panels.train import TrainPanel
-from splat.viewer.panels.view import StatusLine, ViewPanel
+from splat.viewer.panels import Panel, add_panels
 from splat.viewer.pump import Frame, Pump
 from splat.viewer.session import Session, home_stand, view_space
 from splat.viewer.source import SceneSource, TrainingSource, open_source
@@ -44,7 +42,7 @@ class Viewer:
         self.source = source
         self._space = view_space(source)
         self.sessions: dict[int, Session] = {}
-        self._panels: dict[int, list[Any]] = {}
+        self._panels: dict[int, list[Panel]] = {}
         self._pump = Pump(source, self._show, self._complain, self._tick)
         self._server = start_server(door)
         self._set_up_page()
@@ -69,14 +67,10 @@ class Viewer:
 
     def _join(self, client: viser.ClientHandle) -> None:
         session = Session(client, self._pump, self._space)
-        panels: list[Any] = [StatusLine(session)]
-        if isinstance(self.source, TrainingSource):
-            panels.append(TrainPanel(session, self.source))
-        if self.source.views:
-            panels.append(CamerasPanel(session))
-        panels.append(ViewPanel(session))
         self.sessions[client.client_id] = session
-        self._panels[client.client_id] = panels
+        self._panels[client.client_id] = add_panels(session)
+        if not session.has_room:
+            client.gui.main_panel.minimize()
 
         @client.camera.on_update
         async def _(_: viser.CameraHandle) -> None:

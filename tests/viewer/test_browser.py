@@ -199,8 +199,8 @@ def test_two_browsers_look_at_different_things(chromium: Browser, viewer: tuple[
         assert second.view == 1 and second.at_photo
         assert second.frame is not None and second.frame.job.width < second.frame.job.height
         # On a phone the controls start folded, so that the scene is seen.
-        phone.get_by_text("Photos").wait_for(timeout=1000 * PATIENCE)
-        assert not phone.get_by_text("Compare").is_visible()
+        phone.get_by_text("Gaussians").first.wait_for(timeout=1000 * PATIENCE)
+        assert not phone.get_by_text("Background").is_visible()
     until_left = time.monotonic() + PATIENCE
     while viewer[0].sessions:
         assert time.monotonic() < until_left

@@ -19,24 +19,21 @@ class CamerasPanel:
         gui, views = session.client.gui, session.source.views
         self._session = session
         self._labels = [f"{view.name} (held out)" if view.held_out else view.name for view in views]
-        with gui.add_folder("Photos", expand_by_default=session.has_room):
-            self._photo = gui.add_dropdown(
-                "Photo",
-                self._labels,
-                hint="Puts the camera where this photo was taken. Training never saw the held-out ones.",
-            )
-            way = gui.add_button_group(
-                "Go to",
-                tuple(STEPS),
-                hint="The photo before, this one again, or the next; also Shift with the arrow keys.",
-            )
-            self._compare = gui.add_dropdown(
-                "Compare", CHOICES, hint="Shows the photo with the render. Also the key C."
-            )
-            self._wipe = gui.add_slider(
-                "Line", 0.0, 1.0, 0.01, 0.5, visible=False, hint="Where render ends and photo begins."
-            )
-            self._text = gui.add_markdown("")
+        self._photo = gui.add_dropdown(
+            "Photo",
+            self._labels,
+            hint="Puts the camera where this photo was taken. Training never saw the held-out ones.",
+        )
+        way = gui.add_button_group(
+            "Go to",
+            tuple(STEPS),
+            hint="The photo before, this one again, or the next; also Shift with the arrow keys.",
+        )
+        self._compare = gui.add_dropdown("Compare", CHOICES, hint="Shows the photo with the render. Also the key C.")
+        self._wipe = gui.add_slider(
+            "Line", 0.0, 1.0, 0.01, 0.5, visible=False, hint="Where render ends and photo begins."
+        )
+        self._text = gui.add_markdown("")
         self._photo.on_update(
             lambda event: session.go_to(self._labels.index(self._photo.value)) if event.client else None
         )

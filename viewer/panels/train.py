@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from splat.viewer.panels.view import number
+from splat.viewer.panels.text import duration, number
 from splat.viewer.session import Session
 from splat.viewer.source import TrainingSource
 
@@ -10,23 +10,23 @@ from splat.viewer.source import TrainingSource
 class TrainPanel:
     """Progress and the pause button; what one browser does here holds for all."""
 
-    def __init__(self, session: Session, source: TrainingSource) -> None:
-        gui = session.client.gui
+    def __init__(self, session: Session) -> None:
+        gui, source = session.client.gui, session.source
+        assert isinstance(source, TrainingSource)
         self._source, self._allowance = source, session.pump.allowance
-        with gui.add_folder("Training", expand_by_default=session.has_room):
-            self._bar = gui.add_progress_bar(0.0)
-            self._text = gui.add_markdown("Waiting for the first step…")
-            self._pause = gui.add_button(
-                "Pause", hint="Training rests; the viewer has the machine to itself. Also the key P."
-            )
-            self._share = gui.add_slider(
-                "Viewer share",
-                2,
-                50,
-                1,
-                round(100 * self._allowance.share),
-                hint="Percent of the time that training gives up, at most, to draw these pictures.",
-            )
+        self._bar = gui.add_progress_bar(0.0)
+        self._text = gui.add_markdown("Waiting for the first step…")
+        self._pause = gui.add_button(
+            "Pause", hint="Training rests; the viewer has the machine to itself. Also the key P."
+        )
+        self._share = gui.add_slider(
+            "Viewer share",
+            2,
+            50,
+            1,
+            round(100 * self._allowance.share),
+            hint="Percent of the time that training gives up, at most, to draw these pictures.",
+        )
         self._pause.on_click(lambda _: self._toggle())
         self._share.on_update(lambda _: setattr(self._allowance, "share", self._share.value / 100))
         toggle = gui.add_command("Pause or resume training", hotkey="P")
@@ -71,10 +71,3 @@ class TrainPanel:
         else:
             trainer.pause()
         self.refresh()
-
-
-def duration(seconds: float) -> str:
-    """In the unit that a person would say it in."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

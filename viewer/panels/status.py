@@ -1,0 +1,36 @@
+"""The status line: what is on the screen, or why nothing is."""
+
+from __future__ import annotations
+
+from splat.viewer.panels.text import number
+from splat.viewer.session import Session
+
+WAITING = "Waiting for the first picture…"
+
+
+class StatusLine:
+    """One line above all other controls."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._text = session.client.gui.add_markdown(WAITING)
+
+    def refresh(self) -> None:
+        text = self._describe()
+        if text != self._text.content:
+            self._text.content = text
+
+    def _describe(self) -> str:
+        frame = self._session.frame
+        if self._session.problem:
+            return f"⚠️ {self._session.problem}"
+        if frame is None or frame.image is None:
+            return WAITING
+        height, width = frame.image.shape[:2]
+        parts = [f"{1000 * frame.seconds:.0f} ms", f"{width} × {height} full"]
+        if frame.job.quality == "preview":
+            parts = [f"{frame.fps} fps", parts[0], f"{width} × {height} preview"]
+        parts.append(f"{number(frame.gaussians)} Gaussians")
+        if frame.job.generation:
+            parts.append(f"step {number(frame.job.generation)}")
+        return " · ".join(parts)

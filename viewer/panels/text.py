@@ -1,0 +1,15 @@
+"""Numbers as a person would write them."""
+
+from __future__ import annotations
+
+
+def number(value: int) -> str:
+    """With thin spaces between thousands, which read the same in every language."""
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def duration(seconds: float) -> str:
+    """In the unit that a person would say it in."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
