@@ -2,133 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
-from io import BytesIO
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from conftest import unavailable
+from browser import PATIENCE, frame_on_canvas, launched, open_tab, page_of, picture, settled, until
 from made_up import HEIGHT as MADE_UP_HEIGHT
 from made_up import WIDTH as MADE_UP_WIDTH
-from made_up_run import write_run
 
 from splat.train.config import TrainConfig
 from splat.train.listeners import Listener
 from splat.train.run import train
 from splat.viewer.compare import picture_size
-from splat.viewer.gate import Door
 from splat.viewer.server import LiveViewer, Viewer
-from splat.viewer.source import open_source
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.slow
-
-#: WebGL in software, said explicitly so that no new default of Chromium's decides.
-FLAGS = """--no-sandbox --use-gl=angle --use-angle=swiftshader --enable-unsafe-swiftshader --disable-dev-shm-usage
---disable-background-networking --disable-component-update --disable-sync --no-first-run""".split()
-WIDTH, HEIGHT = 900, 500
-#: A busy machine without a GPU needs long for a page.
-PATIENCE = 90.0
-
-
-@contextmanager
-def launched() -> Iterator[Browser]:
-    """A browser, for the thread that asks for it; the test is skipped where there is none."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if executable is None or find_spec("playwright") is None:
-        unavailable("browser", "there is no Chromium or no playwright: apt install chromium, pip install playwright")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=executable, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def run(capture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_run(capture, tmp_path_factory.mktemp("run") / "run")
-
-
-@pytest.fixture
-def viewer(run: Path) -> Iterator[tuple[Viewer, str]]:
-    door = Door.open("127.0.0.1", 0)
-    viewer = Viewer(open_source(run), door)
-    yield viewer, door.link
-    viewer.close()
-
-
-@contextmanager
-def page_of(browser: Browser, link: str, width: int = WIDTH, height: int = HEIGHT) -> Iterator[Page]:
-    """A page of its own, with cookies of its own, that shows a picture; no script of it may fail."""
-    context = browser.new_context(viewport={"width": width, "height": height})
-    page, errors = context.new_page(), []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(link)
-    page.get_by_text("Gaussians").first.wait_for(timeout=1000 * PATIENCE)
-    yield page
-    context.close()
-    assert not errors
-
-
-def until(what: Callable[[], bool], page: Page) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < deadline, "it did not come about"
-        page.wait_for_timeout(100)
-
-
-def picture(page: Page) -> np.ndarray:
-    """[H, W, 3] what is on the page's canvas, without the panel and the notice about software rendering."""
-    from PIL import Image
-
-    shot = Image.open(BytesIO(page.screenshot(timeout=1000 * PATIENCE))).convert("RGB")
-    return np.asarray(shot)[180:, : WIDTH - 340].astype(float)
-
-
-def settled(viewer: Viewer, page: Page, client: int = -1) -> np.ndarray:
-    """The canvas once the newest full frame is on it."""
-    session = list(viewer.sessions.values())[client]
-    until(lambda: session.frame is not None and session.frame.job.request == session.chosen, page)
-    until(lambda: session.frame is not None and session.frame.job.quality == "full", page)
-    # The page fades in, and decodes a frame some time after it came.
-    pictures = [picture(page)]
-
-    def at_rest() -> bool:
-        page.wait_for_timeout(500)
-        pictures.append(picture(page))
-        return bool(np.abs(pictures[-1] - pictures[-2]).max() < 2)
-
-    until(at_rest, page)
-    return pictures[-1]
-
-
-def frame_on_canvas(viewer: Viewer, page: Page) -> np.ndarray:
-    """[H, W, 3] the renderer's own frame where `picture` would see it."""
-    session = next(iter(viewer.sessions.values()))
-    assert session.frame is not None and session.frame.image is not None
-    from PIL import Image
-
-    canvas = page.locator("canvas").last.bounding_box()
-    assert canvas is not None
-    size = round(canvas["width"]), round(canvas["height"])
-    frame = np.asarray(Image.fromarray(session.frame.image.numpy()).resize(size, Image.Resampling.BILINEAR))
-    return frame[180:, : WIDTH - 340].astype(float)
 
 
 def test_the_page_shows_what_the_renderer_drew(chromium: Browser, viewer: tuple[Viewer, str]) -> None:
@@ -136,6 +31,7 @@ def test_the_page_shows_what_the_renderer_drew(chromium: Browser, viewer: tuple[
         seen = settled(viewer[0], page)
         assert seen.std() > 15
         assert np.abs(seen - frame_on_canvas(viewer[0], page)).mean() < 4
+        open_tab(page, "Photos")
         # It starts where the first training photo was taken, and says how close the two are.
         page.get_by_text("Photo 2 of 10").wait_for(timeout=1000 * PATIENCE)
         page.get_by_text("PSNR").wait_for(timeout=1000 * PATIENCE)
@@ -146,6 +42,7 @@ def test_the_page_shows_what_the_renderer_drew(chromium: Browser, viewer: tuple[
 def test_going_to_a_photo_and_comparing_change_the_picture(chromium: Browser, viewer: tuple[Viewer, str]) -> None:
     with page_of(chromium, viewer[1]) as page:
         first = settled(viewer[0], page)
+        open_tab(page, "Photos")
         page.get_by_text("▶").click()
         page.get_by_text("Photo 3 of 10").wait_for(timeout=1000 * PATIENCE)
         (session,) = viewer[0].sessions.values()
@@ -184,6 +81,7 @@ def test_moving_is_a_preview_and_resting_is_full(chromium: Browser, viewer: tupl
         assert "preview" in kinds
         assert np.abs(settled(viewer[0], page) - first).mean() > 3
         assert not session.at_photo
+        open_tab(page, "Photos")
         page.get_by_text("has left its place").wait_for(timeout=1000 * PATIENCE)
         page.get_by_role("button", name="this photo").click()
         until(lambda: session.at_photo, page)
