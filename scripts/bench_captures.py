@@ -4,7 +4,7 @@
     SPLAT_DATA=DATA python scripts/bench_captures.py --variant exposure --correction none affine
 
 A capture's photos are changed as they are read, each time in the same way (changed_photos.py). Small, since these are
-comparisons: 800 steps, at most 12,000 Gaussians, photos of at most 240 pixels, every eighth held out. Held-out photos
+comparisons: 2,000 steps, at most 20,000 Gaussians, photos of at most 240 pixels, every eighth held out. Held-out photos
 are changed as well, but show no people. Cells run one after the other, in processes of their own, and are kept under
 --cache. Prints a Markdown table.
 """
@@ -37,7 +37,7 @@ from splat.train.corrections.transients import transient
 from splat.train.run import open_capture
 from splat.train.trainer import Trainer
 
-STEPS, MAX_GAUSSIANS = 800, 12_000
+STEPS, MAX_GAUSSIANS = 2000, 20_000
 #: By how much smaller than those of bench_quality.py the photos are.
 SMALLER = 2
 CORRECTIONS = {
