@@ -86,7 +86,6 @@ def measure(scene_name: str, variant: str, correction: str) -> dict[str, Any]:
         iterations=STEPS,
         downscale=SMALLER * SCENES[scene_name],
         max_gaussians=MAX_GAUSSIANS,
-        strategy="adc",
         device="cpu",
         data=DataConfig(test_every=TEST_EVERY),
         corrections=CORRECTIONS[correction],

@@ -44,7 +44,6 @@ def main() -> None:
         iterations=options.iterations,
         downscale=options.downscale or SCENES[options.scene],
         max_gaussians=options.max_gaussians,
-        strategy="budgeted",
         seed=options.seed,
         device="cpu",
         data=DataConfig(test_every=TEST_EVERY),
