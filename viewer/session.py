@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from splat.viewer.camera import DEFAULT_FOV, Pose, Stand, ViewSpace, covering_fov, overview
+from splat.viewer.commands import Shortcut
 from splat.viewer.frames import Request
 from splat.viewer.pump import Frame, Pump
 from splat.viewer.source import SceneSource
@@ -50,6 +51,7 @@ class Session:
         frame: the last picture shown.
         psnr: of the photo that the camera stands at, dB, once measured.
         problem: why there is no picture; empty while there is.
+        shortcuts: the keys that its panels have added.
     """
 
     def __init__(self, client: viser.ClientHandle, pump: Pump, space: ViewSpace) -> None:
@@ -58,6 +60,7 @@ class Session:
         self.frame: Frame | None = None
         self.psnr: float | None = None
         self.problem = ""
+        self.shortcuts: list[Shortcut] = []
         self._space = space
         self._lock = threading.Lock()
         pose = Pose((1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), DEFAULT_FOV)

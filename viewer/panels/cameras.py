@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from splat.viewer.commands import command
 from splat.viewer.frames import Compare
 from splat.viewer.session import Session
 
@@ -40,12 +41,9 @@ class CamerasPanel:
         way.on_click(lambda _: self._go_by(STEPS[way.value]))
         self._compare.on_update(lambda _: self._choose_compare())
         self._wipe.on_update(lambda _: session.choose(wipe=self._wipe.value))
-        forward = gui.add_command("Next photo", hotkey="arrowright", modifier="shift")
-        back = gui.add_command("Previous photo", hotkey="arrowleft", modifier="shift")
-        cycle = gui.add_command("Compare with the photo: next way", hotkey="C")
-        forward.on_trigger(lambda _: self._go_by(1))
-        back.on_trigger(lambda _: self._go_by(-1))
-        cycle.on_trigger(lambda _: self._next_compare())
+        command(session, "Next photo", "arrowright", lambda: self._go_by(1), modifier="shift")
+        command(session, "Previous photo", "arrowleft", lambda: self._go_by(-1), modifier="shift")
+        command(session, "Compare with the photo: next way", "C", self._next_compare)
 
     def refresh(self) -> None:
         session = self._session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from splat.viewer.commands import command
 from splat.viewer.panels.text import duration, number
 from splat.viewer.session import Session
 from splat.viewer.source import TrainingSource
@@ -29,8 +30,7 @@ class TrainPanel:
         )
         self._pause.on_click(lambda _: self._toggle())
         self._share.on_update(lambda _: setattr(self._allowance, "share", self._share.value / 100))
-        toggle = gui.add_command("Pause or resume training", hotkey="P")
-        toggle.on_trigger(lambda _: self._toggle())
+        command(session, "Pause or resume training", "P", self._toggle)
 
     def refresh(self) -> None:
         trainer = self._source.trainer
