@@ -8,8 +8,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from splat.cameras import Cameras
@@ -55,7 +56,8 @@ class Pump:
     """Draws for all browsers on a thread of its own. What goes wrong in a frame ends that frame and nothing else.
 
     Args:
-        deliver: takes a frame that is worth showing.
+        deliver: takes a frame that is worth showing, and returns how many bytes it sent.
+        waiting: says how many bytes are still on their way to a browser.
         complain: takes the number of a browser and a sentence about why its frame failed.
         tick: called twice a second.
     """
@@ -63,17 +65,19 @@ class Pump:
     def __init__(
         self,
         source: SceneSource,
-        deliver: Callable[[Frame], None],
+        deliver: Callable[[Frame], int],
         complain: Callable[[int, str], None],
         tick: Callable[[], None],
+        waiting: Callable[[int], int] = lambda _: 0,
     ) -> None:
         self.source = source
         self.scheduler = FrameScheduler()
         self.allowance = Allowance(share=0.1)
-        self._deliver, self._complain, self._tick = deliver, complain, tick
+        self._deliver, self._complain, self._tick, self._waiting = deliver, complain, tick, waiting
         self._spaces: dict[int, ViewSpace] = {}
         self._drawn: dict[int, deque[float]] = {}
         self._photos: dict[tuple[int, int, int], Tensor] = {}
+        self._fine: dict[int, Tensor] = {}
         self._tasks: deque[Iterator[None]] = deque()
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="viewer", daemon=True)
@@ -103,6 +107,7 @@ class Pump:
         self.scheduler.remove(client)
         self._spaces.pop(client, None)
         self._drawn.pop(client, None)
+        self._fine.pop(client, None)
 
     def _run(self) -> None:
         ticked = 0.0
@@ -124,7 +129,7 @@ class Pump:
         now = time.monotonic()
         if self.source.training and not self.allowance.allows(now):
             return False
-        job = self.scheduler.next(now, self.source.generation)
+        job = self.scheduler.next(now, self.source.generation, training=self.source.training, waiting=self._waiting)
         if job is None:
             return self._go_on()
         try:
@@ -136,9 +141,11 @@ class Pump:
                 log.exception("a frame could not be drawn")
             self._complain(job.client, str(error) or type(error).__name__)
             return True
-        self.allowance.spend(frame.seconds)
-        if self.scheduler.finished(job, time.monotonic(), frame.seconds):
-            self._deliver(frame)
+        drawn_at = time.monotonic()
+        if self.scheduler.finished(job, drawn_at):
+            sent = self._deliver(frame)
+            self.scheduler.shown(job, frame.seconds + time.monotonic() - drawn_at, sent)
+        self.allowance.spend(frame.seconds + time.monotonic() - drawn_at)
         return True
 
     def _go_on(self) -> bool:
@@ -156,6 +163,8 @@ class Pump:
         request = job.request
         if request.view is not None and job.quality == "score":
             return self._score(job, request.view)
+        if job.quality == "fine":
+            return self._draw_fine(job)
         look = Look(request.mode, request.background, self.source.antialias, NEAR_PHOTO)
         if request.view is not None and request.compare != "off":
             view = self.source.views[request.view].camera
@@ -171,6 +180,26 @@ class Pump:
             drawing, count, seconds = self._render(camera, look._replace(near=space.near))
             image = drawing.image
         return Frame(job, image, seconds, self._count_frame(job.client), count, drawing.drawn)
+
+    def _draw_fine(self, job: Job) -> Frame:
+        """One quarter of the picture, at twice its scale and then made smaller; a picture once all are there."""
+        request, space = job.request, self._spaces[job.client]
+        look = Look(request.mode, request.background, self.source.antialias, space.near)
+        down, across = divmod(job.part, 2)
+        whole = space.camera(request.pose, 2 * job.width, 2 * job.height)
+        Ks = whole.Ks.clone()
+        Ks[..., :2, 2] -= torch.tensor([across * job.width, down * job.height])
+        quarter = replace(whole, Ks=Ks, width=job.width, height=job.height)
+        drawing, count, seconds = self._render(quarter, look)
+        started = time.monotonic()
+        canvas = self._fine.get(job.client)
+        if canvas is None or canvas.shape[:2] != (2 * job.height, 2 * job.width):
+            canvas = self._fine[job.client] = torch.empty(2 * job.height, 2 * job.width, 3, dtype=torch.uint8)
+        rows = slice(down * job.height, (down + 1) * job.height)
+        canvas[rows, across * job.width : (across + 1) * job.width] = drawing.image
+        image = _halved(self._fine.pop(job.client)) if job.is_whole else None
+        seconds += time.monotonic() - started
+        return Frame(job, image, seconds, self._count_frame(job.client, int(job.is_whole)), count, drawing.drawn)
 
     def _score(self, job: Job, index: int) -> Frame:
         """PSNR as the evaluation measures it: at the photo's size, over the scene's own background."""
@@ -210,3 +239,9 @@ class Pump:
                 self._photos.pop(next(iter(self._photos)))
             self._photos[key] = photo
         return self._photos[key]
+
+
+def _halved(image: Tensor) -> Tensor:
+    """[2 H, 2 W, 3] uint8 to [H, W, 3], each pixel the mean of four."""
+    height, width = image.shape[0] // 2, image.shape[1] // 2
+    return image.view(height, 2, width, 2, 3).float().mean(dim=(1, 3)).round().byte()

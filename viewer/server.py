@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from splat.train.listeners import EvalReport, Listener, StepReport
 from splat.viewer.gate import Door, is_loopback, start_server, stop_server
+from splat.viewer.link import bytes_on_their_way
 from splat.viewer.panels import Panel, add_panels
 from splat.viewer.pump import Frame, Pump
 from splat.viewer.session import Session, home_stand, view_space
@@ -43,7 +44,7 @@ class Viewer:
         self._space = view_space(source)
         self.sessions: dict[int, Session] = {}
         self._panels: dict[int, list[Panel]] = {}
-        self._pump = Pump(source, self._show, self._complain, self._tick)
+        self._pump = Pump(source, self._show, self._complain, self._tick, self._waiting)
         self._server = start_server(door)
         self._set_up_page()
         self._server.on_client_connect(self._join)
@@ -83,10 +84,12 @@ class Viewer:
         self.sessions.pop(client.client_id, None)
         self._panels.pop(client.client_id, None)
 
-    def _show(self, frame: Frame) -> None:
+    def _show(self, frame: Frame) -> int:
         session = self.sessions.get(frame.job.client)
-        if session is not None:
-            session.show(frame)
+        return 0 if session is None else session.show(frame)
+
+    def _waiting(self, client: int) -> int:
+        return bytes_on_their_way(self._server, client)
 
     def _complain(self, client: int, problem: str) -> None:
         session = self.sessions.get(client)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,13 @@ import numpy as np
 from splat.viewer.camera import DEFAULT_FOV, Pose, Stand, ViewSpace, covering_fov, overview
 from splat.viewer.commands import Shortcut
 from splat.viewer.frames import Request
+from splat.viewer.link import send_picture
 from splat.viewer.pump import Frame, Pump
 from splat.viewer.source import SceneSource
 
 if TYPE_CHECKING:
     import viser
 
-#: JPEG quality of frames while moving and while still.
-PREVIEW_QUALITY, FULL_QUALITY = 50, 92
 #: What is up in a scene file without cameras: captures are stored with y down.
 DEFAULT_UP = (0.0, -1.0, 0.0)
 
@@ -49,6 +49,8 @@ class Session:
     Attributes:
         view: the photo last gone to; None in a scene without photos.
         frame: the last picture shown.
+        latency: seconds from the camera's last movement to the picture of it, as long as it takes to get here and to be
+            drawn and encoded.
         psnr: of the photo that the camera stands at, dB, once measured.
         problem: why there is no picture; empty while there is.
         shortcuts: the keys that its panels have added.
@@ -58,6 +60,7 @@ class Session:
         self.client, self.pump, self.source = client, pump, pump.source
         self.view = home_view(self.source)
         self.frame: Frame | None = None
+        self.latency = 0.0
         self.psnr: float | None = None
         self.problem = ""
         self.shortcuts: list[Shortcut] = []
@@ -122,16 +125,17 @@ class Session:
         if self.view is not None:
             self.go_to((self.view + steps) % len(self.source.views))
 
-    def show(self, frame: Frame) -> None:
-        """Puts a frame on the screen."""
+    def show(self, frame: Frame) -> int:
+        """Puts a frame on the screen, and says how many bytes that took."""
         self.problem = ""
         if frame.image is None:
             self.psnr = frame.psnr
-            return
+            return 0
         self.frame = frame
-        quality = PREVIEW_QUALITY if frame.job.quality == "preview" else FULL_QUALITY
-        self.client.scene.set_background_image(frame.image.numpy(), format="jpeg", jpeg_quality=quality)
-        self.client.flush()
+        sent = send_picture(self.client, frame.image, frame.job.jpeg_quality)
+        if frame.job.quality == "preview":
+            self.latency = time.monotonic() - frame.job.asked_at
+        return sent
 
     def set_up(self, up: tuple[float, float, float]) -> None:
         """Turns a scene without cameras: this direction of it is up from now on."""

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from splat.viewer.camera import Pose
 from splat.viewer.frames import (
+    FINE_AFTER,
+    FINE_PARTS,
     FULL_PIXELS,
     PREVIEW_SECONDS,
     REFRESH_EVERY,
@@ -16,18 +18,20 @@ from splat.viewer.frames import (
     FrameScheduler,
     Job,
     Ladder,
+    Pace,
     Request,
 )
 
 
-def looking(x: float = 0.0, **more) -> Request:
-    return Request(Pose((1.0, 0.0, 0.0, 0.0), (x, 0.0, 0.0), 0.8), 1000, 800, **more)
+def looking(x: float = 0.0, fine: bool = False, **more) -> Request:
+    return Request(Pose((1.0, 0.0, 0.0, 0.0), (x, 0.0, 0.0), 0.8), 1000, 800, fine=fine, **more)
 
 
 def drawn(scheduler: FrameScheduler, now: float, generation: int = 0, seconds: float = 0.01) -> Job | None:
     job = scheduler.next(now, generation)
     if job is not None:
-        scheduler.finished(job, now, seconds)
+        scheduler.finished(job, now)
+        scheduler.shown(job, seconds, 1000)
     return job
 
 
@@ -75,11 +79,11 @@ def test_a_full_frame_is_dropped_when_its_browser_has_moved_on_but_a_preview_is_
     full = scheduler.next(1.0, 0)
     assert full is not None and full.quality == "full"
     scheduler.update(1, looking(1.0), 1.1)
-    assert not scheduler.finished(full, 1.2, 0.2)
+    assert not scheduler.finished(full, 1.2)
     preview = scheduler.next(1.2, 0)
     assert preview is not None and preview.quality == "preview"
     scheduler.update(1, looking(2.0), 1.22)
-    assert scheduler.finished(preview, 1.23, 0.03)
+    assert scheduler.finished(preview, 1.23)
     following = scheduler.next(1.24, 0)
     assert following is not None and following.request.pose.position[0] == 2.0
 
@@ -115,7 +119,7 @@ def test_a_browser_that_left_gets_nothing() -> None:
     job = scheduler.next(0.0, 0)
     assert job is not None
     scheduler.remove(1)
-    assert not scheduler.finished(job, 0.1, 0.1)
+    assert not scheduler.finished(job, 0.1)
     assert scheduler.next(1.0, 0) is None and len(scheduler) == 0
 
 
@@ -228,3 +232,83 @@ def test_after_a_rest_the_first_movement_is_answered_at_once() -> None:
         allowance.spend(Allowance.BURST / 9.5)
         frames += 1
     assert frames == 10
+
+
+def fine_parts(scheduler: FrameScheduler, now: float, generation: int = 0, **more) -> list[int]:
+    """The parts of fine frames that are drawn from now on, while nothing else changes."""
+    parts = []
+    while (job := scheduler.next(now, generation, **more)) is not None and len(parts) < 10:
+        assert job.quality == "fine"
+        scheduler.finished(job, now)
+        parts.append(job.part)
+    return parts
+
+
+def test_what_rests_is_drawn_finely_part_by_part_and_then_no_more() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, looking(fine=True), 0.0)
+    drawn(scheduler, 0.0)
+    assert fine_parts(scheduler, 0.9 * FINE_AFTER) == []
+    assert fine_parts(scheduler, FINE_AFTER) == list(range(FINE_PARTS))
+    assert fine_parts(scheduler, 100.0) == []
+
+
+def test_a_fine_frame_begins_anew_when_the_camera_or_the_scene_has_changed() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, looking(fine=True), 0.0)
+    drawn(scheduler, 0.0)
+    first = scheduler.next(1.0, 0)
+    assert first is not None and first.part == 0
+    assert not scheduler.finished(first, 1.0)
+    scheduler.update(1, looking(1.0, fine=True), 1.1)
+    second = scheduler.next(1.2, 0)
+    assert second is not None and second.quality == "preview"
+    scheduler.finished(second, 1.2)
+    drawn(scheduler, 2.0)
+    assert fine_parts(scheduler, 3.0)[:2] == [0, 1]
+    drawn(scheduler, 5.0, generation=1)
+    assert fine_parts(scheduler, 6.0, generation=1) == list(range(FINE_PARTS))
+
+
+def test_nothing_is_drawn_finely_beside_training_in_comparisons_or_unasked() -> None:
+    for request, training in (
+        (looking(fine=True), True),
+        (looking(fine=True, view=0, compare="wipe"), False),
+        (looking(fine=True, mode="depth"), False),
+        (looking(fine=False), False),
+    ):
+        scheduler = FrameScheduler()
+        scheduler.update(1, request, 0.0)
+        drawn(scheduler, 0.0)
+        scheduler.finished(Job(1, 0, 0, request, "score", 1, 1, 0.0, 0, 90), 0.0)
+        assert fine_parts(scheduler, 4.0, training=training) == []
+
+
+def test_previews_wait_while_two_are_on_their_way_and_nobody_else_does() -> None:
+    scheduler = FrameScheduler()
+    for client in (1, 2):
+        scheduler.update(client, looking(), 0.0)
+        drawn(scheduler, 0.0)
+    scheduler.update(1, looking(1.0), 1.0)
+    drawn(scheduler, 1.0)
+    scheduler.update(1, looking(2.0), 1.01)
+    assert scheduler.next(1.01, 0, waiting=lambda _: 2001) is None
+    assert scheduler.next(1.01, 0, waiting=lambda _: 2000) is not None
+    scheduler.update(2, looking(1.0), 1.02)
+    job = scheduler.next(1.02, 0, waiting=lambda client: 2001 if client == 1 else 0)
+    assert job is not None and job.client == 2
+
+
+def test_a_slow_link_gets_smaller_pictures_and_a_faster_one_better_ones_again() -> None:
+    pace, now = Pace(), 0.0
+    pace.sent(1000)
+    qualities = []
+    for _ in range(100):
+        now += 0.05
+        assert pace.holds(5000, now)
+        qualities.append(pace.jpeg[0])
+    assert qualities == sorted(qualities, reverse=True) and pace.jpeg[0] < 30 and pace.scale < 0.5
+    for _ in range(400):
+        now += 0.05
+        assert not pace.holds(1000, now)
+    assert (*pace.jpeg, pace.scale) == Pace.LEVELS[0]

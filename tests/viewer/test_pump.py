@@ -61,10 +61,14 @@ class Screen:
         self.pumps: list[Pump] = []
 
     def pump(self, source: FileSource) -> Pump:
-        pump = Pump(source, self.frames.append, lambda *complaint: self.complaints.append(complaint), self.tick)
+        pump = Pump(source, self.take, lambda *complaint: self.complaints.append(complaint), self.tick)
         self.pumps.append(pump)
         pump.start()
         return pump
+
+    def take(self, frame: Frame) -> int:
+        self.frames.append(frame)
+        return 1000
 
     def tick(self) -> None:
         self.ticks += 1
@@ -108,6 +112,17 @@ def test_a_frame_is_what_the_renderer_draws(screen: Screen) -> None:
     assert frame.image is not None and frame.gaussians == 60
     assert torch.equal(frame.image, (wanted.clamp(0, 1) * 255 + 0.5).byte())
     assert float(frame.image.float().std()) > 10
+
+
+def test_what_rests_is_drawn_with_four_samples_a_pixel(screen: Screen) -> None:
+    screen.pump(FileSource(made_up_scene(), "file")).request(1, REQUEST, space())
+    screen.wait(lambda: len(screen.frames) == 2)
+    full, fine = screen.frames
+    camera = space().camera(REQUEST.pose, 2 * 96, 2 * 64)
+    wanted = render(made_up_scene(), camera, background=torch.tensor(REQUEST.background), near=space().near).rgb[0]
+    means = wanted.clamp(0, 1).reshape(64, 2, 96, 2, 3).mean(dim=(1, 3))
+    assert fine.job.quality == "fine" and fine.image is not None and full.image is not None
+    assert (fine.image / 255 - means).abs().mean() < 0.005 < (full.image / 255 - means).abs().mean()
 
 
 def test_a_photo_is_compared_and_scored_as_the_evaluation_does(screen: Screen) -> None:
