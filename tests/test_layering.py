@@ -13,10 +13,18 @@ FOLDERS = {"splat": "splat", "datasets": "splat.datasets", "viewer": "splat.view
 
 #: From the bottom up. A module may import its own row's and all lower rows' modules. The longest name counts.
 ROWS = [
-    {"splat.errors", "splat.files", "splat.checks"},
+    {"splat.errors", "splat.files", "splat.checks", "splat.quaternions"},
     {"splat.gaussians", "splat.cameras", "splat.lens", "splat.native", "splat.morton"},
     {"splat.ops"},
-    {"splat.render", "splat.antialias", "splat.budget", "splat.formats", "splat.datasets"},
+    {
+        "splat.render",
+        "splat.antialias",
+        "splat.budget",
+        "splat.flight",
+        "splat.video",
+        "splat.formats",
+        "splat.datasets",
+    },
     {"splat.evaluate"},
     {"splat.train"},
     {"splat.compress", "splat.lod", "splat.compat"},

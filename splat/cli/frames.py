@@ -5,23 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splat.errors import SplatError
-from splat.files import atomic
+from splat.video import SUFFIXES, to_uint8, video_writer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: ffmpeg's encoder and its quality, by suffix; H.264 plays everywhere.
-H264 = ("libx264", "-crf", "18", "-movflags", "+faststart")
-ENCODERS = {".webm": ("libvpx-vp9", "-crf", "30", "-b:v", "0"), ".mkv": ("libx264", "-crf", "18")}
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
 _FRAME = re.compile(r"\d{5}\.png")
 
 
@@ -32,15 +25,10 @@ def is_video(output: Path) -> bool:
         SplatError: it has the suffix of something else.
     """
     suffix = output.suffix.lower()
-    if suffix and suffix not in VIDEO_SUFFIXES and not output.is_dir():
-        known = ", ".join(VIDEO_SUFFIXES)
+    if suffix and suffix not in SUFFIXES and not output.is_dir():
+        known = ", ".join(SUFFIXES)
         raise SplatError(f"{output} is neither a video ({known}) nor a folder: choose one of these suffixes, or none.")
-    return suffix in VIDEO_SUFFIXES and not output.is_dir()
-
-
-def to_uint8(image: Tensor) -> Tensor:
-    """[H, W, 3] in [0, 1] to bytes, rounded."""
-    return (image.detach().clamp(0, 1) * 255 + 0.5).byte().cpu()
+    return suffix in SUFFIXES and not output.is_dir()
 
 
 def write_video(frames: Iterable[Tensor], output: Path, fps: int, width: int, height: int) -> None:
@@ -49,37 +37,9 @@ def write_video(frames: Iterable[Tensor], output: Path, fps: int, width: int, he
     Raises:
         SplatError: ffmpeg failed, or the file cannot be written.
     """
-    from imageio_ffmpeg import get_ffmpeg_exe
-
-    given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "-"]
-    wanted = ["-c:v", *ENCODERS.get(output.suffix.lower(), H264), "-pix_fmt", "yuv420p"]
-    with atomic(output) as partial, tempfile.TemporaryFile() as log:
-        command = [get_ffmpeg_exe(), "-y", "-loglevel", "error", *given, *wanted, str(partial)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
-        assert process.stdin is not None
-        try:
-            for frame in frames:
-                process.stdin.write(to_uint8(frame).numpy().tobytes())
-            process.stdin.close()
-            status = process.wait()
-        except BrokenPipeError:
-            status = process.wait()
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            _close(process)
-        if status:
-            log.seek(0)
-            said = log.read().decode(errors="replace").strip().splitlines()
-            why = said[-1] if said else f"it ended with status {status}"
-            raise SplatError(f"{output}: ffmpeg failed ({why}): see whether the disk is full, or give -o a folder.")
-
-
-def _close(process: subprocess.Popen[bytes]) -> None:
-    """Lets go of a process whose pipe may be broken."""
-    with suppress(BrokenPipeError):
-        process.communicate()
+    with video_writer(output, fps, width, height) as add:
+        for frame in frames:
+            add(to_uint8(frame))
 
 
 def write_folder(frames: Iterable[Tensor], output: Path) -> int:

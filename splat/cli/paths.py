@@ -11,26 +11,31 @@ import torch
 from splat.cameras import Cameras, intrinsics, look_at, orbit
 from splat.cli.runs import CAMERAS
 from splat.errors import SplatError
-from splat.formats.cameras import NamedCamera, read_cameras
+from splat.formats.cameras import NamedCamera, cameras_from, read_cameras, read_object
+from splat.formats.flight import from_object
 from splat.gaussians import Gaussians
 
 #: Size and vertical field of view (radians) of pictures of a file that comes without cameras.
 WIDTH, HEIGHT, FOV_Y = 960, 640, math.radians(45)
+#: Size of a flight's pictures, which itself has none.
+FLIGHT_SIZE = 1920, 1080
 
 
-def camera_path(name: str, scene: Path, gaussians: Gaussians, frames: int) -> list[Cameras]:
+def camera_path(name: str, scene: Path, gaussians: Gaussians, frames: int, fps: int) -> list[Cameras]:
     """The cameras of a path, each a batch of one, in the world of the scene file and on the CPU.
 
     Args:
-        name: "orbit", "train", "test" or a JSON file as `read_cameras` takes it.
+        name: "orbit", "train", "test", or a JSON file: a flight as the viewer saves it, or cameras as `read_cameras`
+            takes them.
         scene: the run's folder, or a scene file, which has an orbit only.
         frames: number of views on an orbit.
+        fps: number of views on a second of a flight.
 
     Raises:
         SplatError: there is no such path here.
     """
     if name.endswith(".json"):
-        return [view.camera for view in read_cameras(Path(name))]
+        return _from_file(Path(name), fps)
     if name not in ("orbit", "train", "test"):
         raise SplatError(f"--path {name} is not known: give orbit, train, test or a .json file of cameras.")
     file = scene / CAMERAS
@@ -45,6 +50,16 @@ def camera_path(name: str, scene: Path, gaussians: Gaussians, frames: int) -> li
     if not chosen:
         raise SplatError(f"{file} has no {name} views: give --path orbit or a .json file of cameras.")
     return chosen
+
+
+def _from_file(path: Path, fps: int) -> list[Cameras]:
+    values = read_object(path)
+    if "keys" not in values:
+        return [view.camera for view in cameras_from(values, path)]
+    flight = from_object(values, str(path))
+    if not flight.keys:
+        raise SplatError(f"{path} is a flight without keys: add some in the viewer's Path tab.")
+    return list(flight.cameras(fps, *FLIGHT_SIZE))
 
 
 def views_of(views: list[NamedCamera], split: str) -> list[Cameras]:

@@ -19,6 +19,7 @@ EXAMPLES = """\
   splat render run --path orbit -o orbit.mp4
   splat render run --path test -o test_views/        (a folder of PNGs)
   splat render scene.ply -o turntable.mp4 --frames 240 --fps 60
+  splat render run --path flight.json -o flight.mp4  (saved in the viewer)
   splat render run --path my_cameras.json -o flight.mp4"""
 
 
@@ -31,8 +32,8 @@ class Render:
     output: Output
     """Video (.mp4 .mov .mkv .webm) or folder of PNGs."""
     path: str = "orbit"
-    """orbit: once around what the photos show. train, test: the photos' own views. Or a JSON file of cameras, which
-    looks like a run's cameras.json."""
+    """orbit: once around what the photos show. train, test: the photos' own views. Or a JSON file: a flight that the
+    viewer's Path tab saved, whose pictures are 1920 x 1080, or cameras as in a run's cameras.json."""
     frames: int = 120
     """Pictures on the orbit."""
     fps: int = 30
@@ -81,21 +82,20 @@ def render_path(options: Render) -> tuple[int, tuple[int, int]]:
     from splat.cli.runs import read_scene
     from splat.errors import SplatError
     from splat.render import render
+    from splat.video import even
 
     if options.frames < 1 or options.fps < 1 or not options.downscale > 0:
         raise SplatError("--frames, --fps and --downscale must be above 0.")
     video = is_video(options.output)
     file, gaussians = read_scene(options.scene, options.device)
     antialias, background = look(options)
-    cameras = camera_path(options.path, options.scene, gaussians, options.frames)
+    cameras = camera_path(options.path, options.scene, gaussians, options.frames, options.fps)
     sizes = Counter((camera.width, camera.height) for camera in cameras)
     if video and len(sizes) > 1:
         raise SplatError(f"The views of {options.path} have {len(sizes)} sizes: give -o a folder, not a video.")
-    # Video encoders halve the colours' resolution, so a frame has even sides.
-    step = 2 if video else 1
 
     def shrunk(side: int) -> int:
-        return max(step, round(side / options.downscale / step) * step)
+        return even(side / options.downscale) if video else max(1, round(side / options.downscale))
 
     cameras = [camera.resized(shrunk(camera.width), shrunk(camera.height)) for camera in cameras]
 

@@ -36,7 +36,12 @@ def read_cameras(path: Path) -> list[NamedCamera]:
     Raises:
         SplatError: the file is absent or does not hold that.
     """
-    views = _read_json(path).get("views")
+    return cameras_from(read_object(path), path)
+
+
+def cameras_from(values: dict[str, Any], path: Path) -> list[NamedCamera]:
+    """As `read_cameras`, from what has already been read from the file."""
+    views = values.get("views")
     if not isinstance(views, list) or not views:
         raise SplatError(f'{path} has no list "views" of cameras: see a run\'s cameras.json for how one looks.')
     named = []
@@ -49,7 +54,12 @@ def read_cameras(path: Path) -> list[NamedCamera]:
     return named
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds.
+
+    Raises:
+        SplatError: the file is absent or holds none.
+    """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -10,14 +10,18 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from command_line import SMALL
 from PIL import Image
 
 import splat as library
+from splat.cameras import intrinsics
 from splat.cli.main import main
 from splat.cli.output import size
+from splat.flight import Flight, Key
+from splat.formats.flight import to_json
 
 
 def printed(capfd: pytest.CaptureFixture[str]) -> dict:
@@ -165,6 +169,19 @@ def test_render_a_bare_file_and_a_path_made_by_hand(run: Path, tmp_path: Path) -
     words = ["render", str(run / "scene.ply"), "--path", str(tmp_path / "path.json"), "-o", str(tmp_path / "b")]
     assert main(words) == 0
     assert len(list((tmp_path / "b").iterdir())) == 2
+
+
+def test_render_a_flight_that_the_viewer_saved(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    views = json.loads((run / "cameras.json").read_text())["views"]
+    keys = [Key.of(np.array(view["viewmat"]), 0.8, travel=0.5) for view in views[:2]]
+    (tmp_path / "flight.json").write_text(to_json(Flight(tuple(keys))))
+    words = ["render", str(run), "--path", str(tmp_path / "flight.json"), "-o", str(tmp_path / "a"), "--fps", "4"]
+    assert main([*words, "--downscale", "20", "--json"]) == 0
+    values = printed(capfd)
+    assert (values["frames"], values["width"], values["height"]) == (3, 96, 54)
+    camera = library.Cameras(torch.tensor(views[1]["viewmat"])[None], intrinsics(96, 54, 0.8)[None], 96, 54)
+    image = library.render(library.load(run / "scene.ply"), camera).rgb[0].clamp(0, 1)
+    assert (pixels(tmp_path / "a" / "00002.png") - image * 255).abs().max() <= 1
 
 
 def test_info_counts(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
