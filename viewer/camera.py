@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -86,7 +86,7 @@ class ViewSpace:
         if np.median(((centre - positions) * forwards).sum(1)) <= 0:
             centre = positions.mean(0)
         distance = float(np.median(np.linalg.norm(positions - centre, axis=1)))
-        return ViewSpace(_upright(-viewmats[:, 1, :3].mean(0)), centre, RADIUS / max(distance, 1e-6))
+        return ViewSpace(upright(-viewmats[:, 1, :3].mean(0)), centre, RADIUS / max(distance, 1e-6))
 
     @staticmethod
     def of_points(points: Array, up: Sequence[float]) -> ViewSpace:
@@ -98,17 +98,34 @@ class ViewSpace:
         """
         centre = np.median(points, axis=0)
         distance = float(np.quantile(np.linalg.norm(points - centre, axis=1), 0.8))
-        return ViewSpace(_upright(np.asarray(up, dtype=np.float64)), centre, 0.5 * RADIUS / max(distance, 1e-6))
+        return ViewSpace(upright(np.asarray(up, dtype=np.float64)), centre, 0.5 * RADIUS / max(distance, 1e-6))
 
     @property
     def near(self) -> float:
         """NEAR in scene units."""
         return NEAR / self.scale
 
+    @property
+    def up(self) -> Array:
+        """[3] what is up here, in the scene."""
+        return self.rotation[2]
+
+    def with_up(self, up: Array) -> ViewSpace:
+        """The same with another direction [3] of the scene upwards."""
+        return replace(self, rotation=upright(up))
+
+    def to_view(self, points: Array) -> Array:
+        """Points [..., 3] of the scene."""
+        return self.scale * (points - self.centre) @ self.rotation.T
+
+    def to_scene(self, points: Array) -> Array:
+        """Points [..., 3] of view space."""
+        return points @ self.rotation / self.scale + self.centre
+
     def camera(self, pose: Pose, width: int, height: int) -> Cameras:
         """The scene camera [1] of a browser's pose, for an image of this size."""
         rotation = pose.rotation.T @ self.rotation
-        position = self.centre + self.rotation.T @ np.asarray(pose.position) / self.scale
+        position = self.to_scene(np.asarray(pose.position))
         viewmat = np.eye(4)
         viewmat[:3, :3] = rotation
         viewmat[:3, 3] = -rotation @ position
@@ -153,8 +170,8 @@ def covering_fov(camera: Cameras, aspect: float) -> float:
     return 2 * math.atan(max(tan_y, tan_x / aspect))
 
 
-def _upright(up: Array) -> Array:
-    """[3, 3] rotation that takes a direction to +z, by the smallest angle."""
+def upright(up: Array) -> Array:
+    """[3, 3] rotation that takes a direction [3] to +z, by the smallest angle."""
     length = np.linalg.norm(up)
     up = up / length if length > 1e-6 else np.array([0.0, -1.0, 0.0])
     if up[2] < -1 + 1e-9:

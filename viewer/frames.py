@@ -12,9 +12,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from splat.viewer.camera import Pose
+
+if TYPE_CHECKING:
+    from splat.viewer.marks import Marks
 
 Color = tuple[float, float, float]
 Compare = Literal["off", "side by side", "wipe", "difference", "photo"]
@@ -54,6 +57,7 @@ class Request:
         moving_scale: size of frames while moving, as a share of the canvas; None adapts it to the machine.
         still_scale: the same while still.
         fine: whether what stands still is drawn with four samples a pixel.
+        marks: what is shown otherwise than it is, while it is edited; None for the scene as it is.
     """
 
     pose: Pose
@@ -69,6 +73,7 @@ class Request:
     moving_scale: float | None = None
     still_scale: float = 1.0
     fine: bool = True
+    marks: Marks | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,8 @@ from splat.render import render
 
 #: Below this opacity a pixel shows the background, not the scene.
 LEAST_ALPHA = 0.5
+#: Pixels across the part of the image that is drawn for a place.
+WINDOW = 16
 
 
 @torch.no_grad()
@@ -23,14 +27,16 @@ def pick(gaussians: Gaussians, camera: Cameras, x: float, y: float, *, antialias
         x, y: from the left and the top, as shares of the image.
         antialias, near: as for `render`.
     """
-    camera = camera.to(gaussians.device)
-    rendering = render(gaussians, camera, antialias=antialias, near=near, depth=True)
-    assert rendering.median_depth is not None
     column = min(max(int(x * camera.width), 0), camera.width - 1)
     row = min(max(int(y * camera.height), 0), camera.height - 1)
-    if rendering.alpha[0, row, column] < LEAST_ALPHA:
+    Ks = camera.Ks.clone()
+    Ks[0, :2, 2] -= torch.tensor([column - WINDOW // 2, row - WINDOW // 2]).to(Ks)
+    window = replace(camera, Ks=Ks, width=WINDOW, height=WINDOW).to(gaussians.device)
+    rendering = render(gaussians, window, antialias=antialias, near=near, depth=True)
+    assert rendering.median_depth is not None
+    if rendering.alpha[0, WINDOW // 2, WINDOW // 2] < LEAST_ALPHA:
         return None
-    depth = float(rendering.median_depth[0, row, column])
+    depth = float(rendering.median_depth[0, WINDOW // 2, WINDOW // 2])
     K, viewmat = camera.Ks[0].double().cpu(), camera.viewmats[0].double().cpu()
     pixel = torch.tensor([x * camera.width, y * camera.height, 1.0], dtype=torch.float64)
     seen = depth * torch.linalg.solve(K, pixel)

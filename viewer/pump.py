@@ -169,7 +169,7 @@ class Pump:
         if request.view is not None and request.compare != "off":
             view = self.source.views[request.view].camera
             size = picture_size(request.compare, job.width, job.height, view.width / view.height)
-            drawing, count, seconds = self._render(view.resized(*size), look)
+            drawing, count, seconds = self._render(view.resized(*size), look, job)
             started = time.monotonic()
             photo = self._photo(request.view, *size)
             image = compose(request.compare, drawing.image, photo, request.wipe, job.width, job.height)
@@ -177,7 +177,7 @@ class Pump:
         else:
             space = self._spaces[job.client]
             camera = space.camera(request.pose, job.width, job.height)
-            drawing, count, seconds = self._render(camera, look._replace(near=space.near))
+            drawing, count, seconds = self._render(camera, look._replace(near=space.near), job)
             image = drawing.image
         return Frame(job, image, seconds, self._count_frame(job.client), count, drawing.drawn)
 
@@ -190,7 +190,7 @@ class Pump:
         Ks = whole.Ks.clone()
         Ks[..., :2, 2] -= torch.tensor([across * job.width, down * job.height])
         quarter = replace(whole, Ks=Ks, width=job.width, height=job.height)
-        drawing, count, seconds = self._render(quarter, look)
+        drawing, count, seconds = self._render(quarter, look, job)
         started = time.monotonic()
         canvas = self._fine.get(job.client)
         if canvas is None or canvas.shape[:2] != (2 * job.height, 2 * job.width):
@@ -210,11 +210,14 @@ class Pump:
         score = float(psnr(drawing.image / 255, self._photo(index, camera.width, camera.height) / 255, mask))
         return Frame(job, None, seconds, self._count_frame(job.client, 0), count, drawing.drawn, score)
 
-    def _render(self, camera: Cameras, look: Look) -> tuple[Drawing, int, float]:
-        """The picture, the number of Gaussians, and the seconds it took."""
+    def _render(self, camera: Cameras, look: Look, job: Job | None = None) -> tuple[Drawing, int, float]:
+        """The picture, with what is marked for the job's browser, the number of Gaussians, and the seconds it took."""
+        marks = None if job is None else job.request.marks
 
         def work(gaussians: Gaussians) -> tuple[Drawing, int, float]:
             started = time.monotonic()
+            if job is not None and marks is not None:
+                gaussians = marks.apply(gaussians, job.generation)
             drawing = draw(gaussians, camera, look)
             return drawing, len(gaussians), time.monotonic() - started
 

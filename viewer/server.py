@@ -16,6 +16,7 @@ from splat.train.listeners import EvalReport, Listener, StepReport
 from splat.viewer.gate import Door, is_loopback, start_server, stop_server
 from splat.viewer.link import bytes_on_their_way
 from splat.viewer.panels import Panel, add_panels
+from splat.viewer.pivot import listen
 from splat.viewer.pump import Frame, Pump
 from splat.viewer.session import Session, home_stand, view_space
 from splat.viewer.source import SceneSource, TrainingSource, open_source
@@ -77,6 +78,7 @@ class Viewer:
         async def _(_: viser.CameraHandle) -> None:
             session.look()
 
+        listen(session)
         session.go_home()
 
     def _leave(self, client: viser.ClientHandle) -> None:
@@ -133,7 +135,7 @@ class LiveViewer(Listener):
 
     def on_eval(self, trainer: Trainer, report: EvalReport) -> None:
         if self._source is not None:
-            self._source.evaluation = report
+            self._source.evaluated(report)
 
     def on_end(self, trainer: Trainer, reason: str) -> None:
         if self._source is not None:

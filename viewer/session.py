@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from splat.viewer.camera import DEFAULT_FOV, Pose, Stand, ViewSpace, covering_fov, overview
+from splat.cameras import Cameras
+from splat.errors import SplatError
+from splat.viewer.camera import DEFAULT_FOV, Array, Pose, Stand, ViewSpace, covering_fov, overview
 from splat.viewer.commands import Shortcut
 from splat.viewer.frames import Request
 from splat.viewer.link import send_picture
@@ -19,16 +23,18 @@ from splat.viewer.source import SceneSource
 if TYPE_CHECKING:
     import viser
 
+log = logging.getLogger(__name__)
+
 #: What is up in a scene file without cameras: captures are stored with y down.
 DEFAULT_UP = (0.0, -1.0, 0.0)
 
 
-def view_space(source: SceneSource, up: tuple[float, float, float] = DEFAULT_UP) -> ViewSpace:
-    """Where a browser sees a source from; up is for a source without cameras, the others know theirs."""
+def view_space(source: SceneSource) -> ViewSpace:
+    """Where a browser sees a source from."""
     if source.views:
         return ViewSpace.of_cameras(np.stack([_viewmat(source, index) for index in range(len(source.views))]))
     means = source.with_gaussians(lambda gaussians: gaussians.means.double().cpu().numpy())
-    return ViewSpace.of_points(means, up)
+    return ViewSpace.of_points(means, DEFAULT_UP)
 
 
 def home_view(source: SceneSource) -> int | None:
@@ -64,7 +70,7 @@ class Session:
         self.psnr: float | None = None
         self.problem = ""
         self.shortcuts: list[Shortcut] = []
-        self._space = space
+        self._space = space if self.source.up is None else space.with_up(self.source.up)
         self._lock = threading.Lock()
         pose = Pose((1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), DEFAULT_FOV)
         self._request = Request(pose, 1, 1, background=self.source.background)
@@ -137,10 +143,60 @@ class Session:
             self.latency = time.monotonic() - frame.job.asked_at
         return sent
 
-    def set_up(self, up: tuple[float, float, float]) -> None:
-        """Turns a scene without cameras: this direction of it is up from now on."""
-        self._space = view_space(self.source, up)
-        self.go_home()
+    def set_up(self, up: Array | tuple[float, float, float], *, stay: bool = False) -> None:
+        """Turns the scene: this direction [3] of it is up from now on, also for browsers that come later.
+
+        Args:
+            stay: whether the camera stays where it is, and no more than stands upright.
+        """
+        viewmat = self.camera().viewmats[0].double().numpy()
+        self.source.up = np.asarray(up, dtype=np.float64)
+        self._space = self._space.with_up(self.source.up)
+        if stay:
+            stand = self._space.stand(viewmat)
+            steep = abs(stand.look_at[2] - stand.position[2]) > 0.98 * np.linalg.norm(stand.look_at - stand.position)
+            self.stand_at(stand if steep else replace(stand, up=np.array([0.0, 0.0, 1.0])))
+        else:
+            self.go_home()
+
+    @property
+    def space(self) -> ViewSpace:
+        """The browser's coordinates."""
+        return self._space
+
+    @property
+    def stand(self) -> Stand:
+        """Where the browser's camera is, and what it turns around."""
+        camera = self.client.camera
+        parts = (camera.position, camera.look_at, camera.up_direction)
+        return Stand(*(np.asarray(part, dtype=np.float64) for part in parts))
+
+    def stand_at(self, stand: Stand) -> None:
+        """Puts the browser's camera somewhere else."""
+        self._stand_at(stand, float(self.client.camera.fov))
+
+    def camera(self) -> Cameras:
+        """The browser's camera [1] in the scene, of the size of its canvas."""
+        request = self._request
+        return self._space.camera(request.pose, request.width, request.height)
+
+    def soon(self, work: Callable[[], object]) -> None:
+        """Does work on the drawing thread, as one piece; what goes wrong in it is told in the page."""
+
+        def task() -> Iterator[None]:
+            try:
+                work()
+            except Exception as error:
+                if not isinstance(error, SplatError):
+                    log.exception("something asked for in the page could not be done")
+                self.tell(str(error) or type(error).__name__)
+            yield
+
+        self.pump.begin(task())
+
+    def tell(self, text: str) -> None:
+        """Says something in the corner of the page, for a while."""
+        self.client.add_notification("", text, auto_close_seconds=6.0)
 
     def _stand_at(self, stand: Stand, fov: float) -> None:
         camera = self.client.camera

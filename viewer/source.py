@@ -14,6 +14,10 @@ from torch import Tensor
 from splat.cameras import Cameras
 from splat.errors import SplatError
 from splat.gaussians import Gaussians
+from splat.viewer.camera import Array
+from splat.viewer.edits import Edits
+from splat.viewer.history import History
+from splat.viewer.scale import Scale
 
 if TYPE_CHECKING:
     from splat.datasets.scene import Scene
@@ -47,12 +51,16 @@ class SceneSource(Protocol):
         views: where the photos were taken; none for a bare file.
         antialias: the mode of `splat.render` that the scene is meant for.
         background: red, green, blue in [0, 1] that it is meant for.
+        scale: how long its units are, once somebody has said.
+        up: [3] the direction that somebody chose as up; None before.
     """
 
     title: str
     views: Sequence[PhotoView]
     antialias: str
     background: tuple[float, float, float]
+    scale: Scale
+    up: Array | None
 
     @property
     def generation(self) -> int:
@@ -90,9 +98,12 @@ class Photos(Protocol):
 
 
 class FileSource:
-    """A finished scene: Gaussians that stay as they are."""
+    """A finished scene, some of whose Gaussians may be deleted; its file stays as it is.
 
-    generation = 0
+    Args:
+        path: where it was read from; None where there is no file.
+    """
+
     training = False
 
     def __init__(
@@ -104,13 +115,29 @@ class FileSource:
         antialias: str = "classic",
         background: tuple[float, float, float] = BLACK,
         photos: Photos | None = None,
+        path: Path | None = None,
     ) -> None:
         self.title, self.views, self.antialias, self.background = title, views, antialias, background
-        self._gaussians = gaussians
+        self.scale = Scale()
+        self.up: Array | None = None
+        self.path = path
+        self._whole = self._left = gaussians
+        self.edits = Edits(len(gaussians))
         self._photos = photos
 
+    @property
+    def generation(self) -> int:
+        return self.edits.version
+
+    def edit(self, change: Callable[[Edits], Result]) -> Result:
+        """Changes what is left of the scene. On the drawing thread only, so that no frame sees half of it."""
+        result = change(self.edits)
+        keep = self.edits.keep
+        self._left = self._whole if keep.all() else self._whole.select(keep.to(self._whole.device))
+        return result
+
     def with_gaussians(self, work: Callable[[Gaussians], Result]) -> Result:
-        return work(self._gaussians)
+        return work(self._left)
 
     def photo(self, index: int) -> Tensor:
         if self._photos is None:
@@ -126,6 +153,8 @@ class TrainingSource:
 
     Attributes:
         report, evaluation: the newest of each, None before the first.
+        history: loss, psnr of the photos in training (dB) and number of Gaussians, by step.
+        held_out: PSNR of the held-out photos, dB, by step.
         speed: steps a second, a running mean.
         reason: why the run ended; empty while it has not.
     """
@@ -138,8 +167,12 @@ class TrainingSource:
         ]
         self.antialias = config.antialias
         self.background = scene.background or BLACK
+        self.scale = Scale()
+        self.up: Array | None = None
         self.report: StepReport | None = None
         self.evaluation: EvalReport | None = None
+        self.history = History("loss", "psnr", "gaussians")
+        self.held_out: dict[int, float] = {}
         self.speed = 0.0
         self.reason = ""
         self.trainer = trainer
@@ -162,6 +195,12 @@ class TrainingSource:
             speed = (report.step - self.report.step) / (report.seconds - self.report.seconds)
             self.speed = speed if not self.speed else 0.95 * self.speed + 0.05 * speed
         self.report = report
+        self.history.add(report.step, loss=report.loss, psnr=report.psnr, gaussians=report.gaussians)
+
+    def evaluated(self, report: EvalReport) -> None:
+        """Notes an evaluation."""
+        self.evaluation = report
+        self.held_out[report.step] = report.psnr
 
     def end(self, reason: str) -> None:
         """The training thread will run no more callbacks."""
@@ -212,7 +251,7 @@ def open_source(path: Path, device: str = "cpu") -> FileSource:
     if not path.exists():
         raise SplatError(f"{path} does not exist; give a scene file, or the folder of a run that `splat train` made")
     if path.is_file():
-        return FileSource(read(path).to(device), path.name)
+        return FileSource(read(path).to(device), path.name, path=path)
     if not (path / "scene.ply").is_file():
         raise SplatError(
             f"{path} holds no scene.ply, so it is no finished run; train one with: splat train PHOTOS -o RUN"
@@ -225,6 +264,7 @@ def open_source(path: Path, device: str = "cpu") -> FileSource:
         antialias=load_config(path).antialias,
         background=load_background(path),
         photos=_CapturePhotos(path, [view.name for view in views]),
+        path=path / "scene.ply",
     )
 
 
