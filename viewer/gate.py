@@ -14,6 +14,7 @@ import errno
 import hmac
 import io
 import ipaddress
+import json
 import logging
 import os
 import re
@@ -21,13 +22,14 @@ import secrets
 import socket
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from splat.errors import SplatError
+from splat.viewer.inject import SCRIPT, STATE, packed_page, script
 
 if TYPE_CHECKING:
     import viser
@@ -39,6 +41,14 @@ DEFAULT_PORT = 8080
 PORTS_TRIED = 50
 MAX_PORT = 65535
 _OPEN_THE_LINK = "This viewer is private: open the link that was printed in the terminal (it ends in ?token=...).\n"
+_FULL = "This viewer is full: as many browsers look at it as it serves. Close one of them, then load this page again.\n"
+#: What every answer from inside says: no other page may frame it, learn its address, or give it another base.
+_HEADERS = {
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "frame-ancestors 'none'; base-uri 'none'; object-src 'none'; form-action 'none'",
+}
 _serving = threading.Lock()
 
 
@@ -152,6 +162,8 @@ def start_server(door: Door) -> viser.ViserServer:
 
     # A browser may leave at any moment; a message that it misses is no mistake of anybody's.
     warnings.filterwarnings("ignore", message="Queued a .* on a closed connection", category=UserWarning)
+    # A message of another shape than viser's is its sender's affair.
+    warnings.filterwarnings("ignore", message=r"(?s)\[viser\] .* does not match annotation", category=UserWarning)
     # Whoever knocks with something other than HTTP is turned away; the traceback of that is news to nobody.
     logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
     # viser prints a box with a link that lacks the token, and "Server stopped"; ours is the one message.
@@ -209,38 +221,76 @@ def _cannot_bind(host: str, port: int, error: OSError) -> SplatError:
     return SplatError(f"The viewer cannot listen on {host}, port {port} ({reason}); try --host 127.0.0.1")
 
 
-@contextlib.contextmanager
-def _behind(door: Door) -> Iterator[list[bool]]:
-    """While open, the next server that viser starts listens on our socket and asks our gate first."""
-    gate = door.gate
-    import websockets.asyncio.server as sockets
+def response(status: HTTPStatus, content: str | bytes, kind: str = "text/plain; charset=utf-8") -> Response:
+    """What to answer a request with."""
     from websockets.datastructures import Headers
     from websockets.http11 import Response
 
-    def respond(status: HTTPStatus, text: str, **more: str) -> Response:
-        body = text.encode()
-        headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))}
-        return Response(status.value, status.phrase, Headers({**headers, "Cache-Control": "no-store", **more}), body)
+    body = content.encode() if isinstance(content, str) else content
+    headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Cache-Control": "no-store"})
+    return Response(status.value, status.phrase, headers, body)
 
-    serve, entered = sockets.serve, []
+
+def answerer(
+    gate: Gate, inside: Callable[[Any, Request], Response | None]
+) -> Callable[[Any, Request], Response | None]:
+    """How a server of websockets answers requests: the gate's refusals, the cookie for the link, and what is inside."""
+
+    def answer(connection: Any, request: Request) -> Response | None:
+        refusal = gate.check(request.path, request.headers)
+        if refusal is not None:
+            return response(refusal.status, refusal.reason)
+        if gate.has_link(request.path) and not is_websocket(request.headers):
+            found = response(HTTPStatus.FOUND, "")
+            found.headers["Location"] = "/"
+            # Lax, not Strict: the link may be clicked in another page (a notebook, a mail).
+            found.headers["Set-Cookie"] = f"{gate.cookie}={gate.token}; HttpOnly; SameSite=Lax; Path=/"
+            return found
+        answered = inside(connection, request)
+        if answered is not None:
+            answered.headers.update(_HEADERS)
+        return answered
+
+    return answer
+
+
+@contextlib.contextmanager
+def _behind(door: Door) -> Iterator[list[bool]]:
+    """While open, the next server that viser starts listens on our socket and asks our gate first."""
+    import websockets.asyncio.server as sockets
+
+    from splat.viewer.guard import MAX_CLIENTS, MAX_MESSAGE, GuardedConnection
+
+    serve, entered, guests = sockets.serve, [], set()
 
     def gated_serve(handler: Any, host: str, port: int, *args: Any, process_request: Any, **options: Any) -> Any:
-        def answer(connection: Any, request: Request) -> Response | None:
-            refusal = gate.check(request.path, request.headers)
-            if refusal is not None:
-                return respond(refusal.status, refusal.reason)
-            if gate.has_link(request.path) and not is_websocket(request.headers):
-                # Lax, not Strict: the link may be clicked in another page (a notebook, a mail).
-                cookie = f"{gate.cookie}={gate.token}; HttpOnly; SameSite=Lax; Path=/"
-                return respond(HTTPStatus.FOUND, "", **{"Location": "/", "Set-Cookie": cookie})
-            response = process_request(connection, request)
-            if response is not None:
-                response.headers["X-Frame-Options"] = "DENY"
-                response.headers["Referrer-Policy"] = "no-referrer"
-            return response
+        def inside(connection: Any, request: Request) -> Response | None:
+            path, full = request.path.partition("?")[0], len(guests) >= MAX_CLIENTS
+            if path == SCRIPT:
+                return response(HTTPStatus.OK, script(), "text/javascript; charset=utf-8")
+            if path == STATE:
+                return response(HTTPStatus.OK, json.dumps({"state": "full" if full else "open"}), "application/json")
+            if full and (is_websocket(request.headers) or path == "/"):
+                return response(HTTPStatus.SERVICE_UNAVAILABLE, _FULL)
+            if path == "/":
+                request.headers.pop("Accept-Encoding", None)
+            answer = process_request(connection, request)
+            if answer is not None and path == "/":
+                answer = response(HTTPStatus(answer.status_code), packed_page(answer.body), "text/html; charset=utf-8")
+                answer.headers["Content-Encoding"] = "gzip"
+            return answer
+
+        async def guest(connection: Any) -> None:
+            guests.add(connection)
+            try:
+                await handler(connection)
+            finally:
+                guests.discard(connection)
 
         entered.append(True)
-        return serve(handler, None, None, *args, process_request=answer, sock=door.listener, **options)
+        options |= {"max_size": MAX_MESSAGE, "create_connection": GuardedConnection}
+        answer = answerer(door.gate, inside)
+        return serve(guest, None, None, *args, process_request=answer, sock=door.listener, **options)
 
     with _serving:
         sockets.serve = gated_serve

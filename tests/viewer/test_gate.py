@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
+import json
 import socket
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -111,12 +113,36 @@ def get(port: int, path: str = "/", **headers: str) -> http.client.HTTPResponse:
     return response
 
 
+def body(port: int, path: str, **headers: str) -> bytes:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path, headers=headers)
+    content = connection.getresponse().read()
+    connection.close()
+    return content
+
+
 def test_a_server_asks_its_gate(door: Door) -> None:
     port, gate = door.port, door.gate
     assert get(port).status == 401
     assert get(port, Host="evil.example").status == 421
     assert get(port, Authorization=f"Bearer {gate.token}", Origin="http://evil.example").status == 403
     assert get(port, Authorization=f"Bearer {gate.token}").status == 200
+
+
+def test_the_page_has_our_script_and_only_who_may_see_it_gets_it(door: Door) -> None:
+    bearer = {"Authorization": f"Bearer {door.gate.token}"}
+    assert get(door.port, "/splat/page.js").status == 401 and get(door.port, "/splat/state").status == 401
+    served = get(door.port, "/splat/page.js", **bearer)
+    assert served.status == 200 and served.headers["Content-Type"].startswith("text/javascript")
+    assert b'<head><script src="/splat/page.js">' in gzip.decompress(body(door.port, "/", **bearer))
+    assert json.loads(body(door.port, "/splat/state", **bearer)) == {"state": "open"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/../../gate.py", "/%2e%2e/%2e%2e/_viser.py", "/..%5c..%5cgate.py", "//etc/passwd", "/assets"]
+)
+def test_no_other_file_is_served(door: Door, path: str) -> None:
+    assert get(door.port, path, Authorization=f"Bearer {door.gate.token}").status == 404
 
 
 def test_the_link_is_traded_for_a_cookie(door: Door) -> None:

@@ -1,0 +1,170 @@
+"""Browsers that misbehave, on raw websockets: each loses its connection, and another one goes on seeing pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import viser
+from made_up import made_up_scene
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
+
+from splat.viewer.gate import Door
+from splat.viewer.guard import BURST, MAX_CLIENTS, MAX_MESSAGE, RATE, Budget, judge
+from splat.viewer.server import Viewer
+from splat.viewer.source import FileSource
+
+CAMERA = {
+    "type": "ViewerCameraMessage",
+    "wxyz": [1.0, 0.0, 0.0, 0.0],
+    "position": [0.0, 0.0, -2.0],
+    "image_height": 32,
+    "image_width": 48,
+    "fov": 1.0,
+    "near": 0.1,
+    "far": 100.0,
+    "look_at": [0.0, 0.0, 0.0],
+    "up_direction": [0.0, 0.0, 1.0],
+}
+
+
+def camera(**changes: Any) -> bytes:
+    return msgspec.msgpack.encode({**CAMERA, **changes})
+
+
+@pytest.fixture(scope="module")
+def seen() -> Iterator[tuple[Viewer, Door]]:
+    door = Door.open("127.0.0.1", 0)
+    viewer = Viewer(FileSource(made_up_scene(), "made up"), door)
+    yield viewer, door
+    viewer.close()
+
+
+def browser(door: Door, **headers: str) -> Connection:
+    headers = {"Authorization": f"Bearer {door.gate.token}", **headers}
+    protocol: Any = f"viser-v{viser.__version__}"
+    return connect(
+        f"ws://127.0.0.1:{door.port}/",
+        subprotocols=[protocol],
+        additional_headers=headers,
+        compression=None,
+        max_size=None,
+    )
+
+
+def until(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def sees_pictures(viewer: Viewer, socket: Connection) -> None:
+    """A camera that turns is followed by pictures of it."""
+    session = next(iter(viewer.sessions.values()))
+    for _ in range(2):
+        before = session.chosen
+        socket.send(camera(position=[time.monotonic() % 1, 0.0, -2.0]))
+        until(lambda before=before: session.chosen != before)
+        until(lambda: session.frame is not None and session.frame.job.request == session.chosen)
+
+
+@pytest.fixture
+def other(seen: tuple[Viewer, Door]) -> Iterator[Callable[[], None]]:
+    """Another browser, opened before the test's; call it to see that it sees pictures."""
+    viewer, door = seen
+    until(lambda: not viewer.sessions)
+    with browser(door) as socket:
+        socket.send(camera())
+        until(lambda: bool(viewer.sessions))
+        yield lambda: sees_pictures(viewer, socket)
+    until(lambda: not viewer.sessions)
+
+
+def dropped(socket: Connection) -> bool:
+    with contextlib.suppress(ConnectionClosed, TimeoutError):
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            socket.recv(timeout=5)
+    return socket.protocol.close_exc is not None if socket.protocol.state.name == "CLOSED" else False
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [b"\xc1 no msgpack"],
+        [msgspec.msgpack.encode([1, 2, 3])],
+        [msgspec.msgpack.encode({"kind": "without a type"})],
+        [msgspec.msgpack.encode({"type": "NoMessageOfVisers"})],
+        [b"\x91" * 100_000],
+        ["text"],
+        [bytes(MAX_MESSAGE + 1)],
+        [camera(fov=float("nan"))] * 25,
+        [camera()] * int(2 * BURST),
+    ],
+    ids=["garbage", "list", "no type", "unknown", "nested", "text", "oversized", "NaN cameras", "flood"],
+)
+def test_who_misbehaves_is_dropped_and_nobody_else_notices(
+    seen: tuple[Viewer, Door], other: Callable[[], None], messages: list[bytes | str]
+) -> None:
+    other()
+    with browser(seen[1]) as rogue:
+        rogue.send(camera())
+        with contextlib.suppress(ConnectionClosed):
+            for message in messages:
+                rogue.send(message)
+        assert dropped(rogue)
+    other()
+    until(lambda: len(seen[0].sessions) == 1)
+    assert not any(session.problem for session in seen[0].sessions.values())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fov": float("nan")},
+        {"position": [0.0, float("inf"), 0.0]},
+        {"wxyz": [0.0, 0.0, 0.0, 0.0]},
+        {"wxyz": [1.0, 0.0]},
+        {"image_width": 10**9, "image_height": 1},
+        {"image_height": "tall"},
+        {"fov": 4.0},
+        {"look_at": [0.0, 0.0, float("nan")]},
+    ],
+)
+def test_impossible_cameras_are_passed_over(changes: dict[str, Any]) -> None:
+    assert judge(camera()) == "take"
+    assert judge(camera(**changes)) == "skip"
+
+
+def test_a_camera_moved_as_fast_as_a_page_moves_it_is_no_flood() -> None:
+    budget, now = Budget(), 100.0
+    for _ in range(60_000):
+        now += 1 / 60
+        assert budget.spend(1 + len(camera()) / (16 << 10), now)
+    # What gathered while the machine was busy for ten seconds comes at once.
+    assert all(budget.spend(1.1, now) for _ in range(600))
+    spent = sum(budget.spend(1.0, now) for _ in range(int(2 * BURST)))
+    assert spent < BURST and budget.spend(1.0, now + BURST / RATE + 60)
+
+
+def test_who_comes_when_all_places_are_taken_is_told(seen: tuple[Viewer, Door], other: Callable[[], None]) -> None:
+    with contextlib.ExitStack() as guests:
+        for _ in range(MAX_CLIENTS - 1):
+            guests.enter_context(browser(seen[1])).send(camera())
+        until(lambda: len(seen[0].sessions) == MAX_CLIENTS)
+        with pytest.raises(InvalidStatus) as refused:
+            browser(seen[1])
+        assert refused.value.response.status_code == 503
+        assert b"Close one of them" in refused.value.response.body
+        other()
+    until(lambda: len(seen[0].sessions) == 1)
+    with browser(seen[1]) as late:
+        late.send(camera())
+        until(lambda: len(seen[0].sessions) == 2)
