@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from splat.viewer.colormap import coloured
 from splat.viewer.frames import Compare
 
 #: Grey level around pictures that do not fill the canvas, and of the line between render and photo.
 MARGIN, LINE = 24, 235
+#: Colour map of differences, and the one that takes its last colour: the mean over red, green and blue, of 1.
+DIFFERENCE_MAP, DIFFERENCE_MOST = "inferno", 0.25
 
 
 def picture_size(compare: Compare, width: int, height: int, aspect: float) -> tuple[int, int]:
@@ -22,13 +25,17 @@ def compose(compare: Compare, render: Tensor, photo: Tensor, wipe: float, width:
 
     Args:
         compare: "side by side": one next to the other, or above it, whichever shows more. "wipe": over each other,
-            the render left of the line.
+            the render left of the line. "difference": how far one is from the other, by colour. "photo": it alone.
         render, photo: [h, w, 3] uint8, of `picture_size`.
         wipe: where the line is, in [0, 1] of the picture's width.
     """
     h, w = render.shape[:2]
     columns, rows = _grid(compare, width, height, w / h)
-    if columns * rows == 1:
+    if compare == "difference":
+        picture = difference(render, photo)
+    elif compare == "photo":
+        picture = photo
+    elif compare == "wipe":
         edge = round(wipe * w)
         picture = torch.cat([render[:, :edge], photo[:, edge:]], dim=1)
         picture[:, max(0, edge - 1) : edge + 1] = LINE
@@ -40,6 +47,12 @@ def compose(compare: Compare, render: Tensor, photo: Tensor, wipe: float, width:
     return canvas
 
 
+def difference(render: Tensor, photo: Tensor) -> Tensor:
+    """[h, w, 3] uint8: how far each pixel of one picture is from the other's, black where they agree."""
+    apart = (render.float() - photo.float()).abs().mean(-1) / 255
+    return (coloured(apart / DIFFERENCE_MOST, DIFFERENCE_MAP) * 255).round().to(torch.uint8)
+
+
 def resized(photo: Tensor, width: int, height: int) -> Tensor:
     """A uint8 image [H, W, 3] at another size, without aliasing."""
     planes = photo.permute(2, 0, 1)[None].float()
@@ -48,7 +61,7 @@ def resized(photo: Tensor, width: int, height: int) -> Tensor:
 
 
 def _grid(compare: Compare, width: int, height: int, aspect: float) -> tuple[int, int]:
-    if compare == "wipe":
+    if compare != "side by side":
         return 1, 1
     beside, above = _fit(width // 2, height, aspect), _fit(width, height // 2, aspect)
     return (2, 1) if beside[0] >= above[0] else (1, 2)

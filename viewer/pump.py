@@ -41,6 +41,7 @@ class Frame:
         fps: frames drawn for this browser in the last second.
         gaussians, drawn: number in the scene, and in the picture.
         psnr: dB, of the scored view; None for a picture.
+        ends: what the ends of the colour map mean, in modes that have one.
     """
 
     job: Job
@@ -50,6 +51,7 @@ class Frame:
     gaussians: int
     drawn: int
     psnr: float | None = None
+    ends: tuple[float, float] | None = None
 
 
 class Pump:
@@ -165,8 +167,10 @@ class Pump:
             return self._score(job, request.view)
         if job.quality == "fine":
             return self._draw_fine(job)
-        look = Look(request.mode, request.background, self.source.antialias, NEAR_PHOTO)
+        look = Look.of(request, self.source.antialias, NEAR_PHOTO)
         if request.view is not None and request.compare != "off":
+            if request.compare == "difference":
+                look = look._replace(mode="colour")
             view = self.source.views[request.view].camera
             size = picture_size(request.compare, job.width, job.height, view.width / view.height)
             drawing, count, seconds = self._render(view.resized(*size), look, job)
@@ -179,12 +183,12 @@ class Pump:
             camera = space.camera(request.pose, job.width, job.height)
             drawing, count, seconds = self._render(camera, look._replace(near=space.near), job)
             image = drawing.image
-        return Frame(job, image, seconds, self._count_frame(job.client), count, drawing.drawn)
+        return Frame(job, image, seconds, self._count_frame(job.client), count, drawing.drawn, ends=drawing.ends)
 
     def _draw_fine(self, job: Job) -> Frame:
         """One quarter of the picture, at twice its scale and then made smaller; a picture once all are there."""
         request, space = job.request, self._spaces[job.client]
-        look = Look(request.mode, request.background, self.source.antialias, space.near)
+        look = Look.of(request, self.source.antialias, space.near)
         down, across = divmod(job.part, 2)
         whole = space.camera(request.pose, 2 * job.width, 2 * job.height)
         Ks = whole.Ks.clone()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from splat.viewer.compare import LINE, MARGIN, compose, picture_size, resized
+from splat.viewer.colormap import palette
+from splat.viewer.compare import DIFFERENCE_MAP, LINE, MARGIN, compose, picture_size, resized
 
 RENDER, PHOTO = 50, 200
 
@@ -26,6 +27,24 @@ def test_all_of_both_is_shown_undistorted(compare, width: int, height: int, aspe
         assert max(w, h) >= 0.49 * min(width, height)
     else:
         assert shown[RENDER] + shown[PHOTO] + shown[LINE] == w * h
+
+
+def test_a_difference_is_black_where_there_is_none_and_brightest_from_a_quarter_on() -> None:
+    render = flat(40, 20, RENDER)
+    photo = render.clone()
+    photo[:, 20:30] += 20
+    photo[:, 30:] += 64
+    shown = compose("difference", render, photo, 0.5, 40, 20)
+    assert int(shown[:, :20].max()) < 5
+    brightness = shown.float().mean((0, 2))
+    assert brightness[5] < brightness[25] < brightness[35]
+    assert torch.equal(shown[0, 35], (palette(DIFFERENCE_MAP)[-1] * 255).round().byte())
+    assert torch.equal(compose("difference", photo, render, 0.5, 40, 20), shown)
+
+
+def test_the_photo_alone_is_the_photo() -> None:
+    canvas = compose("photo", flat(100, 80, RENDER), flat(100, 80, PHOTO), 0.5, 100, 80)
+    assert torch.equal(canvas, flat(100, 80, PHOTO))
 
 
 @pytest.mark.parametrize("wipe, left, right", [(0.25, RENDER, PHOTO), (0.0, PHOTO, PHOTO), (1.0, RENDER, RENDER)])

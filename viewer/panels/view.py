@@ -1,9 +1,26 @@
-"""View: how large the picture is drawn, and over what."""
+"""View: what a pixel says, how large the picture is drawn, and over what."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import cast
+
+from splat.viewer.colormap import key
+from splat.viewer.commands import Shortcut
+from splat.viewer.frames import Mode
+from splat.viewer.modes import CELL, COUNT_MAP, DEPTH_MAP, DRAWERS
 from splat.viewer.session import Session
 
+#: In the order of their keys, 1 to 7.
+MODES: tuple[Mode, ...] = tuple(DRAWERS)
+LEGENDS: dict[Mode, str] = {
+    "depth": "distance along the view, scene units",
+    "alpha": "white where nothing shows through",
+    "normals": "red faces right, green up, blue you",
+    "count": f"Gaussians over {CELL} × {CELL} pixels, hidden ones too",
+    "ellipsoids": "each Gaussian to 1.5 standard deviations",
+    "points": "each Gaussian's centre",
+}
 SCALES = {"full": 1.0, "¾": 0.75, "½": 0.5, "¼": 0.25}
 AUTOMATIC = "automatic"
 UPS = {
@@ -15,11 +32,25 @@ UPS = {
 
 
 class ViewPanel:
-    """How large the picture is drawn, and over what."""
+    """What a pixel says, how large the picture is drawn, and over what."""
 
     def __init__(self, session: Session) -> None:
-        gui = session.client.gui
+        self._session, gui = session, session.client.gui
         red, green, blue = session.source.background
+        self._mode = gui.add_dropdown("Show", MODES, hint="What the picture says. Also the keys 1 to 7.")
+        self._legend = gui.add_html("", visible=False)
+        self._degree = gui.add_slider(
+            "SH degree",
+            0,
+            1,
+            1,
+            0,
+            visible=False,
+            hint="How much colours may change with the direction that they are seen from; 0: not at all.",
+        )
+        size = gui.add_slider(
+            "Size", 0.1, 2.0, 0.05, 1.0, hint="Of all Gaussians, times their own: small ones show what lies where."
+        )
         moving = gui.add_dropdown(
             "While moving",
             (AUTOMATIC, *SCALES),
@@ -38,10 +69,47 @@ class ViewPanel:
             up = gui.add_dropdown("Up", tuple(UPS), hint="Which direction of the file is up; files do not say.")
             up.on_update(lambda _: session.set_up(UPS[up.value]))
         home = gui.add_button("Back to the start", hint="Puts the camera where it was when the page opened.")
+        self._mode.on_update(lambda _: self._choose_mode())
+        self._degree.on_update(lambda event: self._choose_degree() if event.client else None)
+        size.on_update(lambda _: session.choose(size=size.value))
         moving.on_update(lambda _: session.choose(moving_scale=SCALES.get(moving.value)))
         still.on_update(lambda _: session.choose(still_scale=SCALES[still.value]))
         background.on_update(lambda _: session.choose(background=tuple(value / 255 for value in background.value)))
         home.on_click(lambda _: session.go_home())
+        for number, mode in enumerate(MODES, 1):
+            handle = gui.add_command(f"Show: {mode}", hotkey=str(number))  # pyright: ignore[reportArgumentType]
+            handle.on_trigger(lambda _, mode=mode: setattr(self._mode, "value", mode))
+        session.shortcuts.append(Shortcut(f"1 to {len(MODES)}", f"show {', '.join(MODES)}"))
+        session.pump.begin(self._find_degree())
 
     def refresh(self) -> None:
-        """Nothing here changes by itself."""
+        legend = self._describe()
+        if legend != self._legend.content:
+            self._legend.content = legend
+            self._legend.visible = bool(legend)
+
+    def _describe(self) -> str:
+        mode, frame = self._session.chosen.mode, self._session.frame
+        text = LEGENDS.get(mode, "")
+        if not text:
+            return ""
+        strip = ""
+        if frame is not None and frame.job.request.mode == mode and frame.ends is not None:
+            low, high = (f"{value:.3g}" for value in frame.ends)
+            strip = key(DEPTH_MAP if mode == "depth" else COUNT_MAP, low, high)
+        return f'{strip}<div style="padding: 0 1em; font-size: 0.8em; opacity: 0.7">{text}</div>'
+
+    def _choose_mode(self) -> None:
+        self._session.choose(mode=cast(Mode, self._mode.value))
+        self.refresh()
+
+    def _choose_degree(self) -> None:
+        degree = int(self._degree.value)
+        self._session.choose(sh_degree=None if degree == self._degree.max else degree)
+
+    def _find_degree(self) -> Iterator[None]:
+        """The scene's own degree is known where the Gaussians are."""
+        degree = self._session.source.with_gaussians(lambda gaussians: gaussians.sh_degree)
+        self._degree.max = self._degree.value = max(degree, 1)
+        self._degree.visible = degree > 0
+        yield
