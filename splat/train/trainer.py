@@ -100,6 +100,7 @@ class Trainer:
         self._is_out_of_memory = OutOfMemory(self.device)
         self._resumed = threading.Event()
         self._resumed.set()
+        self._granted = 0
         self._stop: str | None = None
         self._between: queue.SimpleQueue[Callable[[Trainer], object]] = queue.SimpleQueue()
 
@@ -125,6 +126,11 @@ class Trainer:
 
     def resume(self) -> None:
         self._resumed.set()
+
+    def step_once(self) -> None:
+        """Has a paused run take one step, and rest again. Where it isn't paused nothing happens."""
+        if self.paused:
+            self._granted += 1
 
     def request_stop(self, reason: str = "stopped") -> None:
         """Ends the run after the current step, paused or not; the listeners hear the reason."""
@@ -205,6 +211,9 @@ class Trainer:
                     self._between.get()(self)
             if self._stop is not None or self._resumed.is_set():
                 return self._stop is None
+            if self._granted:
+                self._granted -= 1
+                return True
             self._resumed.wait(PAUSE_POLL)
 
     def _evaluates(self) -> bool:

@@ -131,6 +131,25 @@ def test_a_paused_run_rests_but_answers_and_goes_on(scene: Scene) -> None:
     assert not thread.is_alive() and trainer.step == SHORT.iterations
 
 
+def test_a_paused_run_takes_a_step_at_a_time(scene: Scene) -> None:
+    steps = []
+    trainer = Trainer(scene, SHORT, [Recorder(lambda trainer: steps.append((trainer.step, trainer.paused)))])
+    trainer.step_once()
+    trainer.pause()
+    thread = threading.Thread(target=trainer.run)
+    thread.start()
+    trainer.step_once()
+    trainer.step_once()
+    deadline = time.monotonic() + 60
+    while len(steps) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    assert steps == [(1, True), (2, True)]
+    trainer.request_stop()
+    thread.join(60)
+    assert not thread.is_alive() and trainer.step == 2
+
+
 def test_a_paused_run_can_be_stopped(scene: Scene) -> None:
     trainer = Trainer(scene, SHORT)
     trainer.pause()
