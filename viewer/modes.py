@@ -157,6 +157,12 @@ DRAWERS: dict[Mode, Callable[[Gaussians, Cameras, Look], Drawing]] = {
 }
 
 
+def halved(image: Tensor) -> Tensor:
+    """[2 H, 2 W, 3] uint8 to [H, W, 3], each pixel the mean of four."""
+    height, width = image.shape[0] // 2, image.shape[1] // 2
+    return image.view(height, 2, width, 2, 3).float().mean(dim=(1, 3)).round().byte()
+
+
 def normals(gaussians: Gaussians, camera: Cameras) -> Tensor:
     """[N, 3] unit vectors along the shortest axis of each Gaussian, on the side that faces the camera: its right, its
     up, and towards it."""

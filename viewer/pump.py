@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,7 +20,7 @@ from splat.gaussians import Gaussians
 from splat.viewer.camera import ViewSpace
 from splat.viewer.compare import compose, picture_size, resized
 from splat.viewer.frames import Allowance, FrameScheduler, Job, Request
-from splat.viewer.modes import Drawing, Look, draw
+from splat.viewer.modes import Drawing, Look, draw, halved
 from splat.viewer.source import SceneSource
 
 log = logging.getLogger(__name__)
@@ -91,6 +91,11 @@ class Pump:
         self._stop.set()
         self._wake.set()
         self._thread.join(timeout=5)
+        # What a task has open, such as half a video, is put away.
+        while self._tasks and not self._thread.is_alive():
+            task = self._tasks.popleft()
+            if isinstance(task, Generator):
+                task.close()
 
     def request(self, client: int, request: Request, space: ViewSpace) -> None:
         """Takes a browser's newest wish; its pose is in this view space."""
@@ -201,7 +206,7 @@ class Pump:
             canvas = self._fine[job.client] = torch.empty(2 * job.height, 2 * job.width, 3, dtype=torch.uint8)
         rows = slice(down * job.height, (down + 1) * job.height)
         canvas[rows, across * job.width : (across + 1) * job.width] = drawing.image
-        image = _halved(self._fine.pop(job.client)) if job.is_whole else None
+        image = halved(self._fine.pop(job.client)) if job.is_whole else None
         seconds += time.monotonic() - started
         return Frame(job, image, seconds, self._count_frame(job.client, int(job.is_whole)), count, drawing.drawn)
 
@@ -246,9 +251,3 @@ class Pump:
                 self._photos.pop(next(iter(self._photos)))
             self._photos[key] = photo
         return self._photos[key]
-
-
-def _halved(image: Tensor) -> Tensor:
-    """[2 H, 2 W, 3] uint8 to [H, W, 3], each pixel the mean of four."""
-    height, width = image.shape[0] // 2, image.shape[1] // 2
-    return image.view(height, 2, width, 2, 3).float().mean(dim=(1, 3)).round().byte()

@@ -83,7 +83,9 @@ class Viewer:
 
     def _leave(self, client: viser.ClientHandle) -> None:
         self._pump.forget(client.client_id)
-        self.sessions.pop(client.client_id, None)
+        session = self.sessions.pop(client.client_id, None)
+        if session is not None:
+            session.left = True
         self._panels.pop(client.client_id, None)
 
     def _show(self, frame: Frame) -> int:

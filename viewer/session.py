@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -49,6 +49,14 @@ def home_stand(source: SceneSource, space: ViewSpace) -> Stand:
     return overview() if home is None else space.stand(_viewmat(source, home))
 
 
+class Pilot(Protocol):
+    """Who moves a browser's camera step by step, while the browser reports where it was a moment ago."""
+
+    def knows(self, pose: Pose) -> bool:
+        """Whether it lately put the camera there; if not, somebody has taken the camera out of its hands."""
+        ...
+
+
 class Session:
     """Turns what a browser reports into requests to the pump, and frames into the browser's picture.
 
@@ -60,6 +68,8 @@ class Session:
         psnr: of the photo that the camera stands at, dB, once measured.
         problem: why there is no picture; empty while there is.
         shortcuts: the keys that its panels have added.
+        pilot: who moves the camera, until somebody else does.
+        left: whether the browser has gone.
     """
 
     def __init__(self, client: viser.ClientHandle, pump: Pump, space: ViewSpace) -> None:
@@ -70,6 +80,8 @@ class Session:
         self.psnr: float | None = None
         self.problem = ""
         self.shortcuts: list[Shortcut] = []
+        self.pilot: Pilot | None = None
+        self.left = False
         self._space = space if self.source.up is None else space.with_up(self.source.up)
         self._lock = threading.Lock()
         pose = Pose((1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), DEFAULT_FOV)
@@ -103,6 +115,12 @@ class Session:
             w, x, y, z = (round(float(value), 6) for value in camera.wxyz)
             px, py, pz = (round(float(value), 6) for value in camera.position)
             pose = Pose((w, x, y, z), (px, py, pz), round(float(camera.fov), 6))
+            if self.pilot is not None and self.pilot.knows(pose):
+                # The browser's echo of an earlier place on the way.
+                size = {"width": max(1, camera.image_width), "height": max(1, camera.image_height)}
+                self._send(replace(self._request, **size))
+                return
+            self.pilot = None
             at_photo = self.view is not None and self._space.is_at(pose, _viewmat(self.source, self.view))
             width, height = max(1, camera.image_width), max(1, camera.image_height)
             view = self.view if at_photo else None
@@ -174,6 +192,19 @@ class Session:
     def stand_at(self, stand: Stand) -> None:
         """Puts the browser's camera somewhere else."""
         self._stand_at(stand, float(self.client.camera.fov))
+
+    def fly(self, pilot: Pilot, pose: Pose, stand: Stand) -> None:
+        """Lets a pilot put the browser's camera somewhere: a pose, and the stand that is the same place."""
+        with self._lock:
+            self.pilot = pilot
+            self._send(replace(self._request, pose=pose, view=None))
+        camera = self.client.camera
+        with self.client.atomic():
+            camera.up_direction = stand.up
+            camera.position = stand.position
+            camera.look_at = stand.look_at
+            camera.fov = pose.fov
+        self.client.flush()
 
     def camera(self) -> Cameras:
         """The browser's camera [1] in the scene, of the size of its canvas."""
