@@ -16,15 +16,18 @@ class Shortcut(NamedTuple):
     does: str
 
 
-#: What viser's own camera does.
+#: What the page does that is no command: viser's own camera, and the page's script.
 CAMERA = (
-    Shortcut("Drag, one finger", "turn around the scene"),
-    Shortcut("Right drag, two fingers", "move sideways and up"),
-    Shortcut("Wheel, pinch", "nearer and farther"),
-    Shortcut("W A S D", "move forwards, left, back, right"),
-    Shortcut("Q E", "move down, up"),
-    Shortcut("Arrow keys", "turn"),
-    Shortcut("Ctrl K", "search all commands"),
+    Shortcut("Drag, one finger", "Turn around the scene"),
+    Shortcut("Right drag, two fingers", "Move sideways and up"),
+    Shortcut("Wheel, pinch", "Nearer and farther"),
+    Shortcut("Double-click, double-tap", "Fly there and turn around it"),
+    Shortcut("Ctrl click", "Turn around this place"),
+    Shortcut("W A S D", "Move forwards, left, back, right"),
+    Shortcut("Q E", "Move down, up"),
+    Shortcut("Arrow keys", "Turn the camera"),
+    Shortcut("F", "Fly: the mouse looks, Shift is faster, Esc ends"),
+    Shortcut("Ctrl K", "Search all commands"),
 )
 _NAMES = {"arrowleft": "←", "arrowright": "→", "arrowup": "↑", "arrowdown": "↓", "cmd/ctrl": "Ctrl"}
 
@@ -39,8 +42,12 @@ def command(session: Session, label: str, hotkey: Any, action: Callable[[], obje
         modifier: such as "shift".
     """
     handle = session.client.gui.add_command(label, hotkey=hotkey, modifier=modifier)
-    handle.on_trigger(lambda _: action())
+
+    def run(_: object) -> None:
+        action()
+
+    handle.on_trigger(run)
     if hotkey is not None:
-        parts = [*(modifier.split("+") if modifier else []), hotkey]
+        parts: list[str] = [*(modifier.split("+") if modifier else []), hotkey]
         keys = " ".join(_NAMES.get(part, part.capitalize()) for part in parts)
         session.shortcuts.append(Shortcut(keys, label))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from splat.viewer.panels.cameras import CamerasPanel
+from splat.viewer.panels.help import Help
 from splat.viewer.panels.status import StatusLine
 from splat.viewer.panels.train import TrainPanel
 from splat.viewer.panels.view import ViewPanel
@@ -28,6 +29,7 @@ def add_panels(session: Session) -> list[Panel]:
     for title, make in _groups(session):
         with tabs.add_tab(title):
             panels.append(make(session))
+    panels.append(Help(session))
     return panels
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from splat.viewer.panels.text import number
+import html
+
+from splat.viewer.panels.text import number, without_folders
 from splat.viewer.session import Session
 
 WAITING = "Waiting for the first picture…"
+EMPTY = "This scene is empty: its file holds no Gaussians."
 
 
 class StatusLine:
@@ -13,19 +16,21 @@ class StatusLine:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._text = session.client.gui.add_markdown(WAITING)
+        self._text = session.client.gui.add_html(_line(WAITING))
 
     def refresh(self) -> None:
-        text = self._describe()
+        text = _line(self._describe())
         if text != self._text.content:
             self._text.content = text
 
     def _describe(self) -> str:
         frame = self._session.frame
         if self._session.problem:
-            return f"⚠️ {self._session.problem}"
+            return f"⚠️ {without_folders(self._session.problem)}"
         if frame is None or frame.image is None:
             return WAITING
+        if not frame.gaussians:
+            return EMPTY
         height, width = frame.image.shape[:2]
         parts = [f"{1000 * frame.seconds:.0f} ms", f"{width} × {height} full"]
         if frame.job.quality == "preview":
@@ -34,3 +39,8 @@ class StatusLine:
         if frame.job.generation:
             parts.append(f"step {number(frame.job.generation)}")
         return " · ".join(parts)
+
+
+def _line(text: str) -> str:
+    """As the page shows it, and as its own script finds it: where the controls are folded, that shows it."""
+    return f'<p class="splat-status" style="margin: 0.5em 0.8em; font-size: 0.875em">{html.escape(text)}</p>'
