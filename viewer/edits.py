@@ -38,6 +38,13 @@ class Edits:
         """What `redo` would do again, in words; empty where there is nothing."""
         return self._steps[self._done] if self._done < len(self._steps) else ""
 
+    def whole(self, rows: Tensor) -> Tensor:
+        """[N] bool, on the CPU, for [M] of what is left."""
+        keep = self.keep
+        whole = torch.zeros_like(keep)
+        whole[keep] = rows.cpu()
+        return whole
+
     def delete(self, rows: Tensor, what: str) -> int:
         """Deletes what is still there of `rows` [N] bool; deletions that were undone can no longer be done again.
 

@@ -33,13 +33,14 @@ class Marks:
     outside: Outside = "dimmed"
     selected: Tensor | None = None
     generation: int = 0
-    _last: tuple[Gaussians, Gaussians] | None = field(default=None, repr=False)
+    _last: tuple[Gaussians, int, Gaussians] | None = field(default=None, repr=False)
 
     def apply(self, gaussians: Gaussians, generation: int) -> Gaussians:
         """The Gaussians as this browser is to see them; those given stay as they are."""
-        if self._last is None or self._last[0] is not gaussians:
-            self._last = gaussians, self._applied(gaussians, generation)
-        return self._last[1]
+        last = self._last
+        if last is None or last[0] is not gaussians or last[1] != generation:
+            last = self._last = gaussians, generation, self._applied(gaussians, generation)
+        return last[2]
 
     def _applied(self, gaussians: Gaussians, generation: int) -> Gaussians:
         logits, sh = gaussians.opacity_logits, gaussians.sh

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import made_up_scene
 
@@ -16,6 +16,7 @@ ACTIONS = st.lists(
 )
 
 
+@settings(max_examples=60)
 @given(ACTIONS)
 def test_what_is_left_is_what_the_surviving_deletions_leave(actions: list[str | list[bool]]) -> None:
     edits, surviving, undone = Edits(COUNT), [], []

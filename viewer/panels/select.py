@@ -1,0 +1,172 @@
+"""Select: Gaussians in a rectangle of the picture, or those that are what floaters are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from splat.gaussians import Gaussians
+from splat.viewer.panels.text import number
+from splat.viewer.selection import Limits, in_rectangle, isolation
+from splat.viewer.session import Session
+from splat.viewer.source import FileSource
+
+if TYPE_CHECKING:
+    import viser
+
+DELETE, INVERT, CLEAR = "Delete", "Invert", "Clear"
+
+
+class Select:
+    """The selection of one browser, and the controls that make it.
+
+    Args:
+        changed: called on the drawing thread whenever other Gaussians are selected.
+        delete: deletes some, [N] bool of the whole scene, called on the drawing thread.
+
+    Attributes:
+        rows: [M] bool of what is left of the scene; None while nothing is selected. It changes on the drawing thread.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        source: FileSource,
+        changed: Callable[[], None],
+        delete: Callable[[Tensor, str], object],
+    ) -> None:
+        gui, scene = session.client.gui, session.client.scene
+        self._session, self._source, self._changed, self._delete = session, source, changed, delete
+        self.rows: Tensor | None = None
+        self._picked = torch.zeros(len(source.edits.keep), dtype=torch.bool)
+        self._isolation: tuple[int, Tensor] | None = None
+        self._drag = gui.add_checkbox(
+            "Drag to select",
+            False,
+            hint="Dragging in the picture then selects a rectangle instead of turning the view. "
+            "With a keyboard, hold Shift and drag.",
+        )
+        self._through = gui.add_checkbox(
+            "Behind too", False, hint="A rectangle then also selects what is hidden behind something."
+        )
+        self._opacity = gui.add_slider(
+            "Fainter than", 0.0, 1.0, 0.01, 0.0, hint="Selects what is less opaque than this. 0: no limit."
+        )
+        self._largest = gui.add_slider(
+            "Largest %", 0.0, 20.0, 0.1, 0.0, hint="Selects the largest Gaussians, so many in a hundred. 0: no limit."
+        )
+        self._loneliest = gui.add_slider(
+            "Loneliest %",
+            0.0,
+            20.0,
+            0.1,
+            0.0,
+            hint="Selects those with the fewest others near them, so many in a hundred. 0: no limit. "
+            "With several limits, what meets all of them.",
+        )
+        self._text = gui.add_markdown("")
+        actions = gui.add_button_group(
+            "Selected", (DELETE, INVERT, CLEAR), hint="What to do with what is magenta. Delete can be undone."
+        )
+        for slider in (self._opacity, self._largest, self._loneliest):
+            slider.on_update(lambda event: self._limit() if event.client else None)
+        self._drag.on_update(lambda _: self._listen())
+        scene.on_rect_select(modifier="shift")(self._rectangle)
+        act = {DELETE: self.delete, INVERT: self._invert, CLEAR: self.clear}
+        actions.on_click(lambda _: act[actions.value]())
+
+    def update(self) -> None:
+        """Finds out what is selected of what is left; on the drawing thread."""
+        keep = self._source.edits.keep
+        rows = self._source.with_gaussians(self._limited).cpu() | self._picked[keep]
+        self.rows = rows if rows.any() else None
+        self._text.content = f"**{number(int(rows.sum()))}** of {number(len(rows))} selected"
+        self._changed()
+
+    def delete(self) -> None:
+        """Deletes what is selected."""
+
+        def work() -> None:
+            if self.rows is None:
+                self._session.tell("Nothing is selected yet; drag a rectangle or set a limit first.")
+                return
+            whole = self._source.edits.whole(self.rows)
+            self._reset()
+            self._delete(whole, "selected")
+
+        self._session.soon(work)
+
+    def clear(self) -> None:
+        """Selects nothing."""
+
+        def work() -> None:
+            self._reset()
+            self.update()
+
+        self._session.soon(work)
+
+    def _invert(self) -> None:
+        def work() -> None:
+            keep = self._source.edits.keep
+            rows = torch.zeros(int(keep.sum()), dtype=torch.bool) if self.rows is None else self.rows
+            self._reset()
+            self._picked = self._source.edits.whole(~rows)
+            self.update()
+
+        self._session.soon(work)
+
+    def _reset(self) -> None:
+        self._picked = torch.zeros_like(self._picked)
+        for slider in (self._opacity, self._largest, self._loneliest):
+            slider.value = 0.0
+
+    def _limit(self) -> None:
+        # Neighbours are searched here and not on the drawing thread, which has pictures to draw.
+        if self._loneliest.value:
+            self._lonely()
+        self._session.soon(self.update)
+
+    def _lonely(self) -> Tensor:
+        """[M] isolation of what is left."""
+        generation = self._source.generation
+        if self._isolation is None or self._isolation[0] != generation:
+            means = self._source.with_gaussians(lambda gaussians: gaussians.means)
+            self._isolation = generation, isolation(means)
+        return self._isolation[1]
+
+    def _limited(self, gaussians: Gaussians) -> Tensor:
+        limits = Limits(self._opacity.value, self._largest.value / 100, self._loneliest.value / 100)
+        return limits.rows(gaussians, self._lonely() if limits.loneliest else None)
+
+    def _listen(self) -> None:
+        scene = self._session.client.scene
+        if self._drag.value:
+            scene.on_rect_select()(self._rectangle)
+        else:
+            scene.remove_rect_select_callback(self._rectangle)
+            scene.on_rect_select(modifier="shift")(self._rectangle)
+
+    def _rectangle(self, event: viser.SceneRectSelectEvent) -> None:
+        session = self._session
+
+        def inside(gaussians: Gaussians) -> Tensor:
+            marks, source = session.chosen.marks, self._source
+            shown = gaussians if marks is None else marks.apply(gaussians, source.generation)
+            return in_rectangle(
+                shown,
+                session.camera(),
+                event.screen_min,
+                event.screen_max,
+                through=self._through.value,
+                antialias=source.antialias,
+                near=session.space.near,
+            )
+
+        def work() -> None:
+            self._picked = self._picked | self._source.edits.whole(self._source.with_gaussians(inside).cpu())
+            self.update()
+
+        session.soon(work)

@@ -1,0 +1,69 @@
+"""A scene from the viewer to a file: under which name, and in whose coordinates."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from torch import Tensor
+
+from splat.budget import FILE_COSTS
+from splat.errors import SplatError
+from splat.formats import write
+from splat.gaussians import Gaussians
+from splat.viewer.source import SceneSource
+
+#: Beside it a temporary file gets a longer name, and file systems end at 255 bytes.
+MOST_LETTERS = 60
+_NAME = re.compile(r"[^\W_][\w .()+-]*")
+
+
+def new_file(beside: Path, name: str, suffix: str) -> Path:
+    """A file that does not exist yet, in the folder of another one.
+
+    Args:
+        name: with or without the suffix.
+        suffix: of the format, with its dot.
+
+    Raises:
+        SplatError: the name is none, or taken.
+    """
+    name = name.strip()
+    if not _NAME.fullmatch(name) or len(name) > MOST_LETTERS:
+        raise SplatError("Type a plain file name, such as garden-edited: letters, digits, spaces and . _ - + ( )")
+    path = beside.with_name(name if name.lower().endswith(suffix) else name + suffix)
+    if path.exists():
+        raise SplatError(f"There is a file {path.name} already; type another name")
+    return path
+
+
+def save(source: SceneSource, path: Path, similarity: Tensor | None = None) -> int:
+    """Writes what is left of a scene; the format is that of the path's suffix.
+
+    Args:
+        similarity: [4, 4] to move it by; None leaves it where it is.
+
+    Returns:
+        How many Gaussians it has.
+
+    Raises:
+        SplatError: nothing is left, or the file cannot be written.
+    """
+    gaussians = source.with_gaussians(_copy)
+    if not len(gaussians):
+        raise SplatError("Nothing is left of the scene to save; undo the last deletion first")
+    if similarity is not None:
+        gaussians = gaussians.transform(similarity)
+    write(gaussians, path)
+    return len(gaussians)
+
+
+def estimate(count: int, sh_degree: int, suffix: str) -> float | None:
+    """Bytes of a file of so many Gaussians; None where nobody knows."""
+    cost = FILE_COSTS.get(suffix.removeprefix("."))
+    return None if cost is None else count * cost.per_gaussian[sh_degree] + cost.rest
+
+
+def _copy(gaussians: Gaussians) -> Gaussians:
+    """On the CPU; training goes on while it is written."""
+    return Gaussians(**{name: part.detach().to("cpu", copy=True) for name, part in gaussians.parameters().items()})
