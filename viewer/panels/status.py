@@ -6,6 +6,7 @@ import html
 
 from splat.viewer.panels.text import number, without_folders
 from splat.viewer.session import Session
+from splat.viewer.source import TrainingSource
 
 WAITING = "Waiting for the first picture…"
 EMPTY = "This scene is empty: its file holds no Gaussians."
@@ -36,7 +37,7 @@ class StatusLine:
         if frame.job.quality == "preview":
             parts = [f"{frame.fps} fps", parts[0], f"{width} × {height} preview"]
         parts.append(f"{number(frame.gaussians)} Gaussians")
-        if frame.job.generation:
+        if isinstance(self._session.source, TrainingSource):
             parts.append(f"step {number(frame.job.generation)}")
         return " · ".join(parts)
 
