@@ -210,14 +210,18 @@ class Pump:
         seconds += time.monotonic() - started
         return Frame(job, image, seconds, self._count_frame(job.client, int(job.is_whole)), count, drawing.drawn)
 
-    def _score(self, job: Job, index: int) -> Frame:
-        """PSNR as the evaluation measures it: at the photo's size, over the scene's own background."""
+    def score(self, index: int) -> tuple[float, int, float]:
+        """PSNR of a photo as the evaluation measures it, dB: at the photo's size, over the scene's own background; the
+        number of Gaussians, and the seconds to draw them. On the drawing thread."""
         camera = self.source.views[index].camera
         look = Look("colour", self.source.background, self.source.antialias, NEAR_PHOTO)
         drawing, count, seconds = self._render(camera, look)
-        mask = self.source.mask(index)
-        score = float(psnr(drawing.image / 255, self._photo(index, camera.width, camera.height) / 255, mask))
-        return Frame(job, None, seconds, self._count_frame(job.client, 0), count, drawing.drawn, score)
+        photo, mask = self._photo(index, camera.width, camera.height), self.source.mask(index)
+        return float(psnr(drawing.image / 255, photo / 255, mask)), count, seconds
+
+    def _score(self, job: Job, index: int) -> Frame:
+        score, count, seconds = self.score(index)
+        return Frame(job, None, seconds, self._count_frame(job.client, 0), count, 0, score)
 
     def _render(self, camera: Cameras, look: Look, job: Job | None = None) -> tuple[Drawing, int, float]:
         """The picture, with what is marked for the job's browser, the number of Gaussians, and the seconds it took."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splat.train.listeners import EvalReport, Listener, StepReport
+from splat.viewer.gallery import Gallery
 from splat.viewer.gate import Door, is_loopback, start_server, stop_server
 from splat.viewer.link import bytes_on_their_way
 from splat.viewer.panels import Panel, add_panels
@@ -46,6 +47,7 @@ class Viewer:
         self.sessions: dict[int, Session] = {}
         self._panels: dict[int, list[Panel]] = {}
         self._pump = Pump(source, self._show, self._complain, self._tick, self._waiting)
+        self._gallery = Gallery(self._pump)
         self._server = start_server(door)
         self._set_up_page()
         self._server.on_client_connect(self._join)
@@ -68,7 +70,7 @@ class Viewer:
         camera.position, camera.look_at, camera.up = stand.position, stand.look_at, stand.up
 
     def _join(self, client: viser.ClientHandle) -> None:
-        session = Session(client, self._pump, self._space)
+        session = Session(client, self._pump, self._space, self._gallery)
         self.sessions[client.client_id] = session
         self._panels[client.client_id] = add_panels(session)
         if not session.has_room:

@@ -16,6 +16,7 @@ from splat.errors import SplatError
 from splat.viewer.camera import DEFAULT_FOV, Array, Pose, Stand, ViewSpace, covering_fov, overview
 from splat.viewer.commands import Shortcut
 from splat.viewer.frames import Request
+from splat.viewer.gallery import Gallery
 from splat.viewer.link import send_picture
 from splat.viewer.pump import Frame, Pump
 from splat.viewer.source import SceneSource
@@ -61,23 +62,23 @@ class Session:
     """Turns what a browser reports into requests to the pump, and frames into the browser's picture.
 
     Attributes:
+        gallery: what all browsers know of the photos.
         view: the photo last gone to; None in a scene without photos.
         frame: the last picture shown.
         latency: seconds from the camera's last movement to the picture of it, as long as it takes to get here and to be
             drawn and encoded.
-        psnr: of the photo that the camera stands at, dB, once measured.
         problem: why there is no picture; empty while there is.
         shortcuts: the keys that its panels have added.
         pilot: who moves the camera, until somebody else does.
         left: whether the browser has gone.
     """
 
-    def __init__(self, client: viser.ClientHandle, pump: Pump, space: ViewSpace) -> None:
-        self.client, self.pump, self.source = client, pump, pump.source
+    def __init__(self, client: viser.ClientHandle, pump: Pump, space: ViewSpace, gallery: Gallery) -> None:
+        self.client, self.pump, self.source, self.gallery = client, pump, pump.source, gallery
         self.view = home_view(self.source)
         self.frame: Frame | None = None
         self.latency = 0.0
-        self.psnr: float | None = None
+        self._score: tuple[int | None, float | None] = (None, None)
         self.problem = ""
         self.shortcuts: list[Shortcut] = []
         self.pilot: Pilot | None = None
@@ -96,6 +97,12 @@ class Session:
     def at_photo(self) -> bool:
         """Whether the camera stands where a photo was taken, so that the two can be compared."""
         return self._request.view is not None
+
+    @property
+    def psnr(self) -> float | None:
+        """Of the photo last gone to, dB, once measured there."""
+        view, score = self._score
+        return score if view == self.view else None
 
     @property
     def has_room(self) -> bool:
@@ -140,20 +147,19 @@ class Session:
 
     def go_to(self, index: int) -> None:
         """Stands where a photo was taken."""
-        self.view, self.psnr = index, None
-        camera = self.source.views[index].camera
-        self._stand_at(self._space.stand(_viewmat(self.source, index)), covering_fov(camera, self.client.camera.aspect))
+        self.view = index
+        self._stand_at(*self.photo_stand(index))
 
-    def go_by(self, steps: int) -> None:
-        """The photo so many further on, from the last back to the first."""
-        if self.view is not None:
-            self.go_to((self.view + steps) % len(self.source.views))
+    def photo_stand(self, index: int) -> tuple[Stand, float]:
+        """Where a photo was taken, and the field of view that shows all of it, radians."""
+        fov = covering_fov(self.source.views[index].camera, self.client.camera.aspect)
+        return self._space.stand(_viewmat(self.source, index)), fov
 
     def show(self, frame: Frame) -> int:
         """Puts a frame on the screen, and says how many bytes that took."""
         self.problem = ""
         if frame.image is None:
-            self.psnr = frame.psnr
+            self._score = (frame.job.request.view, frame.psnr)
             return 0
         self.frame = frame
         sent = send_picture(self.client, frame.image, frame.job.jpeg_quality)
@@ -189,9 +195,9 @@ class Session:
         parts = (camera.position, camera.look_at, camera.up_direction)
         return Stand(*(np.asarray(part, dtype=np.float64) for part in parts))
 
-    def stand_at(self, stand: Stand) -> None:
-        """Puts the browser's camera somewhere else."""
-        self._stand_at(stand, float(self.client.camera.fov))
+    def stand_at(self, stand: Stand, fov: float | None = None) -> None:
+        """Puts the browser's camera somewhere else, with another field of view, radians, if one is given."""
+        self._stand_at(stand, float(self.client.camera.fov) if fov is None else fov)
 
     def fly(self, pilot: Pilot, pose: Pose, stand: Stand) -> None:
         """Lets a pilot put the browser's camera somewhere: a pose, and the stand that is the same place."""

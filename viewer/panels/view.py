@@ -97,7 +97,7 @@ class ViewPanel:
         if frame is not None and frame.job.request.mode == mode and frame.ends is not None:
             low, high = (f"{value:.3g}" for value in frame.ends)
             strip = key(DEPTH_MAP if mode == "depth" else COUNT_MAP, low, high)
-        return f'{strip}<div style="padding: 0 1em; font-size: 0.8em; opacity: 0.7">{text}</div>'
+        return f'{strip}<div style="padding: 0 1em 0.6em; font-size: 0.8em; opacity: 0.7">{text}</div>'
 
     def _choose_mode(self) -> None:
         self._session.choose(mode=cast(Mode, self._mode.value))
