@@ -23,7 +23,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
@@ -139,11 +139,15 @@ class Door:
         listener = _bind(host, port)
         return Door(Gate(host), listener, listener.getsockname()[1])
 
+    def again(self) -> Door:
+        """The same door for a server that may end before it: who knocks meanwhile waits for the next."""
+        return replace(self, listener=self.listener.dup())
+
     @property
     def link(self) -> str:
         """The address to open in a browser; it carries the token."""
         host = self.gate.host
-        shown = socket.gethostname() if host in {"0.0.0.0", "::"} else host
+        shown = _own_address() if host in {"0.0.0.0", "::"} else host
         return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}/?token={self.gate.token}"
 
 
@@ -207,6 +211,14 @@ def _bind(host: str, port: int | None) -> socket.socket:
             if error.errno != errno.EADDRINUSE or port is not None:
                 raise _cannot_bind(host, number, error) from error
     raise SplatError(f"Ports {wanted[0]} to {wanted[-1]} are all in use; choose a free one with --port")
+
+
+def _own_address() -> str:
+    """Where other machines find this one: its address on the way out, of which nothing is sent; else its name."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # An address that is nobody's (RFC 5737).
+        return probe.getsockname()[0]
+    return socket.gethostname()
 
 
 def _cannot_bind(host: str, port: int, error: OSError) -> SplatError:

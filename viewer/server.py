@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from splat.errors import SplatError
 from splat.train.listeners import EvalReport, Listener, StepReport
-from splat.viewer.gallery import Gallery
 from splat.viewer.gate import Door, is_loopback, start_server, stop_server
 from splat.viewer.link import bytes_on_their_way
+from splat.viewer.loading import load, scene_file
 from splat.viewer.panels import Panel, add_panels
 from splat.viewer.pivot import listen
 from splat.viewer.pump import Frame, Pump
 from splat.viewer.session import Session, home_stand, view_space
 from splat.viewer.source import SceneSource, TrainingSource, open_source
+from splat.viewer.watch import FileWatch, ReloadOffer
 
 if TYPE_CHECKING:
     import viser
@@ -36,18 +37,19 @@ class Viewer:
     Args:
         source: the scene.
         door: where browsers come in.
+        watch: of the file that the scene came from, if another may take its place.
 
     Attributes:
         sessions: the browsers that look now, by viser's number.
     """
 
-    def __init__(self, source: SceneSource, door: Door) -> None:
+    def __init__(self, source: SceneSource, door: Door, watch: FileWatch | None = None) -> None:
         self.source = source
+        self._watch = watch
         self._space = view_space(source)
         self.sessions: dict[int, Session] = {}
         self._panels: dict[int, list[Panel]] = {}
         self._pump = Pump(source, self._show, self._complain, self._tick, self._waiting)
-        self._gallery = Gallery(self._pump)
         self._server = start_server(door)
         self._set_up_page()
         self._server.on_client_connect(self._join)
@@ -70,9 +72,10 @@ class Viewer:
         camera.position, camera.look_at, camera.up = stand.position, stand.look_at, stand.up
 
     def _join(self, client: viser.ClientHandle) -> None:
-        session = Session(client, self._pump, self._space, self._gallery)
+        session = Session(client, self._pump, self._space)
         self.sessions[client.client_id] = session
-        self._panels[client.client_id] = add_panels(session)
+        offers = [] if self._watch is None else [ReloadOffer(session, self._watch)]
+        self._panels[client.client_id] = [*offers, *add_panels(session)]
         if not session.has_room:
             client.gui.main_panel.minimize()
 
@@ -103,6 +106,8 @@ class Viewer:
             session.problem = problem
 
     def _tick(self) -> None:
+        if self._watch is not None:
+            self._watch.look()
         for panels in list(self._panels.values()):
             for panel in panels:
                 panel.refresh()
@@ -169,16 +174,28 @@ def view(
     Raises:
         SplatError: there is no scene, or host and port cannot be had.
     """
-    source = open_source(path, device)
+    if not scene_file(path).is_file():
+        open_source(path, device)  # Raises, and no page is needed to say so.
     door = Door.open(host, port)
-    viewer = Viewer(source, door)
     announce(announcement(door))
     try:
-        threading.Event().wait()
+        watch = FileWatch(scene_file(path))
+        source = load(path, door, device)
+        while True:
+            viewer = Viewer(source, door.again(), watch)
+            try:
+                watch.reload.wait()
+            finally:
+                viewer.close()
+            watch = FileWatch(scene_file(path))
+            try:
+                source = load(path, door, device)
+            except SplatError as problem:
+                announce(f"{problem}. The scene from before is shown again.")
     except KeyboardInterrupt:
         pass
     finally:
-        viewer.close()
+        door.listener.close()
 
 
 def announcement(door: Door) -> str:
@@ -186,8 +203,8 @@ def announcement(door: Door) -> str:
     lines, port = [f"Viewer: {door.link}"], door.port
     if not is_loopback(door.gate.host):
         lines.append(
-            f"Warning: the network can reach {door.gate.host}. Whoever has this link can look, and it travels "
-            f"unencrypted; safer: leave --host out and use ssh -L {port}:{LOOPBACK}:{port}"
+            "Warning: other machines can reach this viewer. Whoever has the link can look and use the controls, and it "
+            f"travels unencrypted (plain http); safer: listen on {LOOPBACK} and use ssh -L {port}:{LOOPBACK}:{port}"
         )
     elif os.environ.get("SSH_CONNECTION"):
         lines.append(f"From your own computer first: ssh -N -L {port}:{LOOPBACK}:{port} {socket.gethostname()}")

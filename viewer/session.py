@@ -35,7 +35,8 @@ def view_space(source: SceneSource) -> ViewSpace:
     if source.views:
         return ViewSpace.of_cameras(np.stack([_viewmat(source, index) for index in range(len(source.views))]))
     means = source.with_gaussians(lambda gaussians: gaussians.means.double().cpu().numpy())
-    return ViewSpace.of_points(means, DEFAULT_UP)
+    # An empty scene has no middle and no size: any will do.
+    return ViewSpace.of_points(means if len(means) else np.eye(3), DEFAULT_UP)
 
 
 def home_view(source: SceneSource) -> int | None:

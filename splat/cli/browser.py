@@ -7,6 +7,17 @@ import sys
 import threading
 
 from splat.cli.output import say
+from splat.errors import SplatError
+
+#: Reached from this machine only, and from wherever there is a network.
+LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"
+
+
+def shared_host(host: str = LOOPBACK) -> str:
+    """The address to listen on for --share."""
+    if host != LOOPBACK:
+        raise SplatError("--share listens on all addresses of this machine; leave --host out, or leave --share out")
+    return EVERYWHERE
 
 
 def has_screen() -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from splat.budget import Budget
-from splat.cli.browser import announce, wait_for_interrupt
+from splat.cli.browser import LOOPBACK, announce, shared_host, wait_for_interrupt
 from splat.cli.main import STOPPED
 from splat.cli.needs import require
 from splat.cli.options import Output, parse
@@ -62,8 +62,10 @@ class Train:
     """Replace the run in OUTPUT."""
     view: bool = False
     """Show the scene in the browser while it trains, and afterwards until Ctrl-C."""
+    share: bool = False
+    """With --view: let other machines look, as of `splat view`."""
     port: int | None = None
-    """Port of the viewer on 127.0.0.1; 8080 or the next free one if not given."""
+    """Port of the viewer; 8080 or the next free one if not given."""
     close_when_done: bool = False
     """With --view: end when training ends."""
     json: bool = False
@@ -125,7 +127,8 @@ def train_scene(options: Train, scene: Scene, report: Any) -> int:
     if options.view:
         from splat.viewer.server import LiveViewer
 
-        viewer = LiveViewer(port=options.port, announce=announce)
+        host = shared_host() if options.share else LOOPBACK
+        viewer = LiveViewer(host=host, port=options.port, announce=announce)
         listeners.append(viewer)
     run = train(
         scene, options.output, options.config, listeners=listeners, resume=options.resume, overwrite=options.overwrite

@@ -9,12 +9,13 @@ from typing import Annotated
 
 import tyro
 
-from splat.cli.browser import announce
+from splat.cli.browser import LOOPBACK, announce, shared_host
 from splat.cli.options import Device, parse
 
 EXAMPLES = """\
   splat view run
-  splat view scene.ply --port 9000"""
+  splat view scene.ply --port 9000
+  splat view run --share                                 for others in the same network"""
 
 
 @dataclass
@@ -23,8 +24,11 @@ class View:
 
     scene: Annotated[Path, tyro.conf.Positional]
     """Run's folder or scene file."""
-    host: str = "127.0.0.1"
+    host: str = LOOPBACK
     """Address to listen on. Any other than this lets the network knock; the link's token still keeps it out."""
+    share: bool = False
+    """Let other machines look: listens on all addresses of this one. The link is as good as a password and travels
+    unencrypted."""
     port: int | None = None
     """Port; 8080 or the next free one if not given."""
     device: Device = "auto"
@@ -36,5 +40,6 @@ def main(arguments: Sequence[str]) -> None:
     from splat.native import pick_device
     from splat.viewer.server import view
 
+    host = shared_host(options.host) if options.share else options.host
     device = str(pick_device(options.device))
-    view(options.scene, host=options.host, port=options.port, device=device, announce=announce)
+    view(options.scene, host=host, port=options.port, device=device, announce=announce)

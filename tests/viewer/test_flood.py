@@ -9,33 +9,15 @@ from typing import Any
 
 import msgspec
 import pytest
-import viser
 from made_up import made_up_scene
+from raw_browser import browser, camera, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
 from splat.viewer.gate import Door
 from splat.viewer.guard import BURST, MAX_CLIENTS, MAX_MESSAGE, RATE, Budget, judge
 from splat.viewer.server import Viewer
 from splat.viewer.source import FileSource
-
-CAMERA = {
-    "type": "ViewerCameraMessage",
-    "wxyz": [1.0, 0.0, 0.0, 0.0],
-    "position": [0.0, 0.0, -2.0],
-    "image_height": 32,
-    "image_width": 48,
-    "fov": 1.0,
-    "near": 0.1,
-    "far": 100.0,
-    "look_at": [0.0, 0.0, 0.0],
-    "up_direction": [0.0, 0.0, 1.0],
-}
-
-
-def camera(**changes: Any) -> bytes:
-    return msgspec.msgpack.encode({**CAMERA, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -44,25 +26,6 @@ def seen() -> Iterator[tuple[Viewer, Door]]:
     viewer = Viewer(FileSource(made_up_scene(), "made up"), door)
     yield viewer, door
     viewer.close()
-
-
-def browser(door: Door, **headers: str) -> Connection:
-    headers = {"Authorization": f"Bearer {door.gate.token}", **headers}
-    protocol: Any = f"viser-v{viser.__version__}"
-    return connect(
-        f"ws://127.0.0.1:{door.port}/",
-        subprotocols=[protocol],
-        additional_headers=headers,
-        compression=None,
-        max_size=None,
-    )
-
-
-def until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def sees_pictures(viewer: Viewer, socket: Connection) -> None:

@@ -20,11 +20,13 @@ class StatusLine:
         self._text = session.client.gui.add_html(_line(WAITING))
 
     def refresh(self) -> None:
-        text = _line(self._describe())
+        text = _line(self.text)
         if text != self._text.content:
             self._text.content = text
 
-    def _describe(self) -> str:
+    @property
+    def text(self) -> str:
+        """What it says now."""
         frame = self._session.frame
         if self._session.problem:
             return f"⚠️ {without_folders(self._session.problem)}"
