@@ -9,6 +9,7 @@ from splat.viewer.panels.cameras import CamerasPanel
 from splat.viewer.panels.edit import EditPanel
 from splat.viewer.panels.export import ExportPanel
 from splat.viewer.panels.help import Help
+from splat.viewer.panels.measure import MeasurePanel
 from splat.viewer.panels.path import PathPanel
 from splat.viewer.panels.status import StatusLine
 from splat.viewer.panels.train import TrainPanel
@@ -43,6 +44,6 @@ def _groups(session: Session) -> list[tuple[str, Callable[[Session], Panel]]]:
         groups.insert(0, ("Train", TrainPanel))
     if session.source.views:
         groups.append(("Photos", CamerasPanel))
-    groups += [("Edit", EditPanel), ("Export", ExportPanel)]
+    groups += [("Edit", EditPanel), ("Measure", MeasurePanel), ("Export", ExportPanel)]
     groups.append(("Path", PathPanel))
     return groups
