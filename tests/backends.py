@@ -39,9 +39,10 @@ def randn(*shape: int, generator: torch.Generator) -> Tensor:
 @contextmanager
 def uninitialised_memory_is_nan() -> Iterator[None]:
     """What an op forgets to write is then no number, rather than what happened to be there."""
-    torch.use_deterministic_algorithms(True)
+    # What torch.use_deterministic_algorithms does but for importing the compiler, which takes a second.
+    torch.set_deterministic_debug_mode("error")
     yield
-    torch.use_deterministic_algorithms(False)
+    torch.set_deterministic_debug_mode("default")
 
 
 @contextmanager

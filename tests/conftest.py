@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import backends
 import pytest
 from hypothesis import settings
 
@@ -46,6 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
+        import backends
+
         named = metafunc.definition.get_closest_marker("backends")
         metafunc.parametrize("backend", named.args if named else backends.BACKENDS, indirect=True)
 
@@ -53,6 +54,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     """Has the test run once for each of `backends.BACKENDS`, or for those that its mark `backends` names."""
+    import backends
+
     from splat import native
 
     if request.param == "cuda":

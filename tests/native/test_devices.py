@@ -136,10 +136,11 @@ def test_tensors_on_several_devices_are_named(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.undo()
     here, there = torch.zeros(1, 4, 4, 3), torch.zeros(1, 4, 4, 3, device="meta")
+    mask = torch.zeros(1, 4, 4, dtype=torch.bool, device="meta")
     with pytest.raises(ValueError, match="target must be on cpu like rendered, got meta"):
         photometric_loss(here, there.to(torch.uint8))
     with pytest.raises(ValueError, match="mask must be on cpu like rendered, got meta"):
-        photometric_loss(here, here, there[..., 0] > 0)
+        photometric_loss(here, here, mask)
     for tensors in ((here, there, here, here), (here, here, there, here), (here, here, here, there)):
         with pytest.raises(ValueError, match=r"\[0\] must be on cpu like params\[0\], got meta"):
             adam(*([x] for x in tensors), rates=[0.1], step=1)

@@ -82,6 +82,7 @@ def test_other_constants():
 # opcheck
 
 
+@pytest.mark.slow
 def test_opcheck():
     params, grads, exp_avgs, exp_avg_sqs = state()
     rates, periods = [0.1, 0.2, 0.3], [1, 2]

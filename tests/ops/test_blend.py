@@ -151,7 +151,7 @@ def test_the_reference_passes_gradcheck():
     scene = four_splats()
     assert is_smooth(scene).all()
     leaves = scene.leaves(torch.float64)
-    torch.autograd.gradcheck(lambda *inputs: run_reference(scene, list(inputs))[:2], leaves)
+    torch.autograd.gradcheck(lambda *inputs: run_reference(scene, list(inputs))[:2], leaves, fast_mode=True)
 
 
 def test_a_clamped_alpha_passes_no_gradient_to_its_shape():
@@ -189,6 +189,7 @@ def test_absgrad_is_the_sum_of_absolute_contributions(channels):
 # opcheck; a tensor that holds no numbers says that it is on the CPU, whose trail differs from that of CUDA's kernels.
 
 
+@pytest.mark.slow
 @pytest.mark.backends("cpu", "cuda")
 def test_opcheck():
     scene = random_flat(12, cameras=2)
@@ -197,6 +198,7 @@ def test_opcheck():
     torch.library.opcheck(torch.ops.splat.blend.default, (*inputs, probe, *lists[:4], 50, 37, True, True))
 
 
+@pytest.mark.slow
 @pytest.mark.backends("cpu", "cuda")
 @pytest.mark.parametrize("count", [12, 0])
 def test_opcheck_of_other_arguments(count):
@@ -319,7 +321,13 @@ def assert_blends_like(scene: Flat, lists: TileLists, kept: Flat, channels: int 
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"count": 60}, {"count": 20, "cameras": 2, "channels": 5, "width": 18, "height": 17}]
+    "arguments",
+    [
+        {"count": 60},
+        pytest.param(
+            {"count": 20, "cameras": 2, "channels": 5, "width": 18, "height": 17}, marks=pytest.mark.slow_on_host
+        ),
+    ],
 )
 def test_bounded_lists_draw_exactly_what_fits(arguments):
     scene = random_flat(**arguments)

@@ -241,14 +241,14 @@ def test_a_filter_for_each_gaussian_is_asked_for() -> None:
 
 @pytest.mark.parametrize("count", [0, 5])
 @pytest.mark.parametrize("requires_grad", [False, True])
-@pytest.mark.slow_on_host
+@pytest.mark.slow
 def test_opcheck(count: int, requires_grad: bool) -> None:
     world = random_world(count, sh_degree=1)
     leaves = [leaf.requires_grad_(requires_grad) for leaf in world.leaves()]
     torch.library.opcheck(torch.ops.splat.project.default, op_arguments(world, leaves, sh_degree=1))
 
 
-@pytest.mark.slow_on_host
+@pytest.mark.slow
 def test_opcheck_of_backward() -> None:
     world = random_world(5, sh_degree=1)
     arguments = op_arguments(world, [leaf.detach() for leaf in world.leaves()], sh_degree=1)

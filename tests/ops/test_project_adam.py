@@ -209,6 +209,7 @@ def test_a_step_of_smoothed_gaussians_moves_what_is_behind_the_filter() -> None:
 # opcheck, laws, edges
 
 
+@pytest.mark.slow
 def test_opcheck() -> None:
     world = random_world(20)
     state, settings = training(world, last_step=0), world.settings()

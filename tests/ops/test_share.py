@@ -45,6 +45,7 @@ def test_shares_worked_out_by_hand(opacity: float, copies: int, expected: float,
 # opcheck
 
 
+@pytest.mark.slow
 def test_opcheck() -> None:
     torch.library.opcheck(torch.ops.splat.share.default, (torch.tensor([0.5, 0.9]), torch.tensor([2, 3])))
 

@@ -150,6 +150,7 @@ def test_with_a_bound_nothing_waits_for_the_gpu():
     assert not torch.cuda.current_stream().query(), "the lists were there before the GPU began with them"
 
 
+@pytest.mark.slow
 def test_opcheck():
     for count in (20, 0):
         scene = random_flat(count, cameras=2)

@@ -96,6 +96,7 @@ def test_neighbours_and_steps_know_nothing_of_each_other() -> None:
 # opcheck
 
 
+@pytest.mark.slow
 def test_opcheck() -> None:
     torch.library.opcheck(torch.ops.splat.tremor.default, (*some_gaussians(20), *SETTINGS.values(), 3))
 

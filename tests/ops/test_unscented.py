@@ -193,7 +193,7 @@ def test_what_is_far_off_the_image_is_culled() -> None:
 # The operator's registration, laws, edges.
 
 
-@pytest.mark.slow_on_host
+@pytest.mark.slow
 def test_opcheck() -> None:
     world = bent(random_world(5, sh_degree=1))
     assert world.distortion is not None
