@@ -10,7 +10,7 @@ import pytest
 import torch
 from made_up import made_up_scene
 
-from splat.datasets.scene import Scene
+from splat.datasets.scene import open_scene
 from splat.evaluate.curves import curves, read_metrics
 from splat.evaluate.metrics import ViewMetrics, evaluate_views
 from splat.evaluate.pictures import ERROR_WHITE, error_map
@@ -43,13 +43,14 @@ class Reader(HTMLParser):
         self.text += data
 
 
-@pytest.fixture
-def page(scene: Scene, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def page(capture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    scene, folder = open_scene(capture, test_every=5), tmp_path_factory.mktemp("page")
     gaussians = made_up_scene().transform(scene.normalization)
     indices = list(range(8))
     views = evaluate_views(gaussians, scene, indices, antialias="classic")
     views[0] = ViewMetrics(HOSTILE, psnr=1.0, psnr_corrected=2.0, ssim=0.1, seconds=0.5, lpips=0.25)
-    metrics = tmp_path / "metrics.jsonl"
+    metrics = folder / "metrics.jsonl"
     steps = [{"kind": "step", "step": n, "loss": 1 / n, "psnr": 20.0 + n, "gaussians": 100 * n} for n in range(1, 6)]
     lines = [json.dumps(entry) for entry in [*steps, {"kind": "eval", "step": 5, "psnr": 22.0}]]
     metrics.write_text("\n".join([*lines, '{"kind": "st']))
@@ -63,8 +64,8 @@ def page(scene: Scene, tmp_path: Path) -> Path:
         background=None,
         note="n",
     )
-    write_report(tmp_path / "report.html", evaluation, gaussians, scene, metrics)
-    return tmp_path / "report.html"
+    write_report(folder / "report.html", evaluation, gaussians, scene, metrics)
+    return folder / "report.html"
 
 
 def read(page: Path) -> Reader:

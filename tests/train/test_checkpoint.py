@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from full_disk import files_of_at_most
 
 from splat.errors import SplatError
 from splat.train.checkpoint import checkpoint_files, load_checkpoint, newest_checkpoint, save_checkpoint
@@ -92,27 +92,10 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
         load_checkpoint(path)
 
 
-FILL_THE_DISK = """
-import resource, signal, sys, torch
-from pathlib import Path
-from splat.errors import SplatError
-from splat.train.checkpoint import save_checkpoint
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-try:
-    save_checkpoint({"step": 2, "parameters": torch.zeros(1_000_000)}, Path(sys.argv[1]), keep=1)
-except SplatError as error:
-    print(error)
-    sys.exit(2)
-"""
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
 def test_a_full_disk_leaves_the_older_checkpoint_and_no_half_file(tmp_path: Path) -> None:
     save_checkpoint(state(1), tmp_path, keep=1)
-    done = subprocess.run(
-        [sys.executable, "-c", FILL_THE_DISK, str(tmp_path)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2, done.stderr
-    assert "step_0000002.pt" in done.stdout and "space" in done.stdout
+    large = {"step": 2, "parameters": torch.zeros(1_000_000)}
+    with files_of_at_most(100_000), pytest.raises(SplatError, match=r"step_0000002\.pt.*space"):
+        save_checkpoint(large, tmp_path, keep=1)
     assert [path.name for path in tmp_path.iterdir()] == ["step_0000001.pt"]
