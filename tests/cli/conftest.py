@@ -14,5 +14,5 @@ from splat.cli.main import main
 def run(capture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the made-up capture; not to be written to."""
     folder = tmp_path_factory.mktemp("cli") / "run"
-    assert main(["train", str(capture), "-o", str(folder), "--iterations", "40", "--test-every", "5", *SMALL]) == 0
+    assert main(["train", str(capture), "-o", str(folder), "--iterations", "20", "--test-every", "5", *SMALL]) == 0
     return folder

@@ -91,6 +91,7 @@ def test_eval_reports_and_writes_the_page(run: Path, capfd: pytest.CaptureFixtur
     assert page.count('src="data:image/jpeg;base64,') == 6 and "<svg" in page
 
 
+@pytest.mark.slow
 def test_a_run_with_a_budget_and_refined_poses_says_what_came_of_both(
     capture: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from captures import Model, Shot, cloud, ring, write_binary, write_text
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -43,6 +43,7 @@ def models(draw: st.DrawFn) -> Model:
 
 
 @pytest.mark.parametrize("write", [write_binary, write_text])
+@settings(max_examples=40)
 @given(model=models())
 def test_everything_written_is_read(tmp_path_factory, write, model: Model) -> None:
     folder = tmp_path_factory.mktemp("model")

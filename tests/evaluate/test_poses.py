@@ -30,7 +30,7 @@ def gaussians(scene: Scene) -> Gaussians:
     return made_up_scene().transform(scene.normalization)
 
 
-@pytest.mark.parametrize(("degrees", "shift"), [(0.5, 0.01), (4.0, 0.08)])
+@pytest.mark.parametrize(("degrees", "shift"), [pytest.param(0.5, 0.01, marks=pytest.mark.slow), (4.0, 0.08)])
 def test_scores_with_poses_fitted_are_those_of_the_true_poses(
     scene: Scene, gaussians: Gaussians, degrees: float, shift: float
 ) -> None:
@@ -56,7 +56,7 @@ def test_masked_pixels_do_not_matter(scene: Scene, gaussians: Gaussians) -> None
     assert psnr(render_view(gaussians, found, antialias="classic", background=None), target) > 45
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_no_pose_is_made_worse(scene: Scene, gaussians: Gaussians, seed: int) -> None:
     """Not even where the photo is of something else, or nothing is to be seen."""
     camera = off(scene.views[0].camera, 1.0, 0.02, seed)

@@ -24,7 +24,8 @@ BLEND = "tests/ops/test_blend.py::test_image_and_gradients_agree_with_the_refere
 THREADS = 128
 LANE = torch.arange(THREADS) % 32
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="built on Linux only")
+#: Slow for the compiler; the fast tests of the ops run on what is tested here.
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="built on Linux only")]
 
 #: Runs a kernel of kernels.cu on `blocks` blocks; returns its results, one row per THREADS numbers.
 Run = Callable[..., Tensor]
@@ -162,7 +163,6 @@ def test_sizes_that_no_gpu_takes_are_reported(run: Run, size: dict[str, int], me
 # Faults planted in Splat's own kernels: what passes with the real library has to fail.
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "source, right, wrong, check, said",
     [

@@ -75,6 +75,7 @@ def test_levels_agree(isa: str, baseline: list[Tensor], tmp_path: Path) -> None:
         assert (ours - expected).norm() <= TOLERANCE * expected.norm()
 
 
+@pytest.mark.slow
 def test_an_unknown_level_is_an_error() -> None:
     finished = run("avx9", "from splat import native; print(native.describe().problem)")
     assert finished.stdout == "SPLAT_CPU_ISA=avx9 is unknown; use baseline, avx2 or avx512\n"

@@ -19,7 +19,9 @@ SETTINGS = [
     CorrectionsConfig(transients=True),
     CorrectionsConfig(exposure="affine", transients=True),
 ]
-corrected = pytest.mark.parametrize("settings", SETTINGS, ids=str)
+#: The last has both, so that one alone can be left to the slow tests.
+SOME_SLOW = [pytest.param(x, marks=[pytest.mark.slow] if x in (SETTINGS[0], SETTINGS[2]) else []) for x in SETTINGS]
+corrected = pytest.mark.parametrize("settings", SOME_SLOW, ids=str)
 
 
 class HaltAt(Listener):

@@ -75,6 +75,7 @@ def test_the_ordered_sum_is_the_sum(count: int) -> None:
     assert torch.equal(ordered_sum(terms.clone()), terms.sum(-1))
 
 
+@pytest.mark.slow
 def test_known_exposures_are_found(scene: Scene) -> None:
     truth, changed = made_up_scene().transform(scene.normalization), exposed(scene)
     rounds = 80

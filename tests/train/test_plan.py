@@ -162,11 +162,11 @@ def test_noise_makes_no_step_cost_less_than_nothing() -> None:
 
 def test_a_run_keeps_its_budget_and_says_what_came_out(capture: Path, tmp_path: Path) -> None:
     config = asking(target_time="10min", target_size="1MB", save=SaveConfig(log_every=50))
-    config = dataclasses.replace(config, iterations=120)
+    config = dataclasses.replace(config, iterations=60)
     run = train(capture, tmp_path / "run", config)
-    assert run.reason == "done" and run.step == run.config.iterations == 120
-    # As many as 120 steps settle; more would fit into the file.
-    assert run.config.max_gaussians == 120 * GAUSSIANS_PER_STEP < FILE_COSTS["ply"].gaussians(1_000_000, 3)
+    assert run.reason == "done" and run.step == run.config.iterations == 60
+    # As many as 60 steps settle; more would fit into the file.
+    assert run.config.max_gaussians == 60 * GAUSSIANS_PER_STEP < FILE_COSTS["ply"].gaussians(1_000_000, 3)
     size = (tmp_path / "run" / "scene.ply").stat().st_size
     assert (run.budget["size"].asked, run.budget["size"].used) == (1_000_000, size)
     assert run.budget["time"].asked == 600

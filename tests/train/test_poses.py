@@ -123,6 +123,7 @@ def test_worse_poses_are_mended(many: Scene) -> None:
     assert after < 0.5 * before
 
 
+@pytest.mark.slow
 def test_a_pose_that_is_all_wrong_is_named(many: Scene) -> None:
     views = list(many.views)
     lost = many.train[4]
@@ -140,6 +141,7 @@ def test_good_poses_are_not_complained_of(scene: Scene) -> None:
     assert trainer.corrections.remarks() == []
 
 
+@pytest.mark.slow
 def test_a_run_writes_the_cameras_it_refined_and_resumes_exactly(capture: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(REFINING, iterations=20)
     whole = train(capture, tmp_path / "whole", config)

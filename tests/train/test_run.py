@@ -133,6 +133,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bytes(whole_run: Path, capture
     assert_same(tmp_path / "run", whole_run)
 
 
+@pytest.mark.slow
 def test_a_run_without_checkpoint_starts_again(whole_run: Path, capture: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     train(capture, folder, CONFIG, listeners=[Interrupt(signal.SIGINT, 7)])
@@ -161,7 +162,7 @@ def test_the_number_of_threads_changes_no_byte(whole_run: Path, capture: Path, t
     assert_same(tmp_path / "run", whole_run)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_saves_the_run_whole_and_it_can_be_resumed(
     whole_run: Path, capture: Path, tmp_path: Path, number: signal.Signals
 ) -> None:

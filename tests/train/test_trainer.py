@@ -57,11 +57,11 @@ def test_it_learns_what_the_photos_show_and_densifies(scene: Scene) -> None:
 
 
 def test_a_few_steps_on_each_backend(scene: Scene, backend: str) -> None:
-    config = dataclasses.replace(SHORT, iterations=10, device="cuda" if backend == "cuda" else "cpu")
+    config = dataclasses.replace(SHORT, iterations=5, device="cuda" if backend == "cuda" else "cpu")
     trainer = Trainer(scene, config)
     before = trainer.evaluate().psnr
     assert trainer.run() == "done"
-    assert trainer.evaluate().psnr > before + 0.5
+    assert trainer.evaluate().psnr > before + 0.2
 
 
 def test_listeners_hear_everything_in_order(scene: Scene) -> None:
@@ -82,7 +82,7 @@ def test_without_held_out_photos_nothing_is_evaluated(scene: Scene) -> None:
 
 def test_the_cap_is_never_exceeded(scene: Scene) -> None:
     density = DensityConfig(least_every=2, start=0, grow_gradient=1e-9)
-    config = TrainConfig(iterations=60, max_gaussians=150, init=POINTS, density=density)
+    config = TrainConfig(iterations=30, max_gaussians=150, init=POINTS, density=density)
     recorder = Recorder()
     Trainer(scene, config, [recorder]).run()
     counts = [report.gaussians for report in recorder.reports if not hasattr(report, "ssim")]
