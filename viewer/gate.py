@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from splat.errors import SplatError
+from splat.viewer.address import place_in
 from splat.viewer.inject import SCRIPT, STATE, packed_page, script
 
 if TYPE_CHECKING:
@@ -254,9 +255,16 @@ def answerer(
             return response(refusal.status, refusal.reason)
         if gate.has_link(request.path) and not is_websocket(request.headers):
             found = response(HTTPStatus.FOUND, "")
-            found.headers["Location"] = "/"
+            found.headers["Location"] = "/" + place_in(request.path)
             # Lax, not Strict: the link may be clicked in another page (a notebook, a mail).
             found.headers["Set-Cookie"] = f"{gate.cookie}={gate.token}; HttpOnly; SameSite=Lax; Path=/"
+            return found
+        page, _, query = request.path.partition("?")
+        place = place_in(request.path)
+        # viser's page obeys its address, and would take its orders from any server that it names.
+        if page == "/" and query and "?" + query != place and not is_websocket(request.headers):
+            found = response(HTTPStatus.FOUND, "")
+            found.headers["Location"] = "/" + place
             return found
         answered = inside(connection, request)
         if answered is not None:

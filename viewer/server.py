@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from splat.errors import SplatError
 from splat.train.listeners import EvalReport, Listener, StepReport
+from splat.viewer.address import has_place
+from splat.viewer.gallery import Gallery
 from splat.viewer.gate import Door, is_loopback, start_server, stop_server
 from splat.viewer.link import bytes_on_their_way
 from splat.viewer.loading import load, scene_file
@@ -50,7 +52,8 @@ class Viewer:
         self.sessions: dict[int, Session] = {}
         self._panels: dict[int, list[Panel]] = {}
         self._pump = Pump(source, self._show, self._complain, self._tick, self._waiting)
-        self._server = start_server(door)
+        self._gallery = Gallery(self._pump)
+        self._server, self._link = start_server(door), door.link
         self._set_up_page()
         self._server.on_client_connect(self._join)
         self._server.on_client_disconnect(self._leave)
@@ -72,7 +75,8 @@ class Viewer:
         camera.position, camera.look_at, camera.up = stand.position, stand.look_at, stand.up
 
     def _join(self, client: viser.ClientHandle) -> None:
-        session = Session(client, self._pump, self._space)
+        session = Session(client, self._pump, self._space, self._gallery)
+        session.link = self._link
         self.sessions[client.client_id] = session
         offers = [] if self._watch is None else [ReloadOffer(session, self._watch)]
         self._panels[client.client_id] = [*offers, *add_panels(session)]
@@ -84,7 +88,10 @@ class Viewer:
             session.look()
 
         listen(session)
-        session.go_home()
+        if has_place(client.camera):
+            session.look()
+        else:
+            session.go_home()
 
     def _leave(self, client: viser.ClientHandle) -> None:
         self._pump.forget(client.client_id)

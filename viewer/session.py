@@ -72,6 +72,7 @@ class Session:
         shortcuts: the keys that its panels have added.
         pilot: who moves the camera, until somebody else does.
         left: whether the browser has gone.
+        link: of the viewer, with its token.
     """
 
     def __init__(self, client: viser.ClientHandle, pump: Pump, space: ViewSpace, gallery: Gallery) -> None:
@@ -84,6 +85,7 @@ class Session:
         self.shortcuts: list[Shortcut] = []
         self.pilot: Pilot | None = None
         self.left = False
+        self.link = ""
         self._space = space if self.source.up is None else space.with_up(self.source.up)
         self._lock = threading.Lock()
         pose = Pose((1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), DEFAULT_FOV)

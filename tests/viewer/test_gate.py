@@ -155,6 +155,18 @@ def test_the_link_is_traded_for_a_cookie(door: Door) -> None:
     assert page.status == 200 and page.headers["X-Frame-Options"] == "DENY"
 
 
+def test_a_page_is_opened_at_a_place_and_obeys_no_other_word_of_its_address(door: Door) -> None:
+    place = "?initialCameraPosition=1,2,3&initialCameraFov=0.8"
+    first = get(door.port, f"/{place}&token={door.gate.token}&websocket=ws://evil.example")
+    assert (first.status, first.headers["Location"]) == (302, f"/{place}")
+    bearer = {"Authorization": f"Bearer {door.gate.token}"}
+    assert get(door.port, f"/{place}", **bearer).status == 200
+    for words in ("websocket=ws://evil.example", "playbackPath=//evil.example/a.viser"):
+        answer = get(door.port, f"/{place}&{words}", **bearer)
+        assert (answer.status, answer.headers["Location"]) == (302, f"/{place}")
+        assert get(door.port, f"/?{words}", **bearer).headers["Location"] == "/"
+
+
 @pytest.mark.parametrize("headers", [{}, {"Origin": "http://evil.example"}])
 def test_the_websocket_is_gated_too(door: Door, headers: dict[str, str]) -> None:
     upgrade = {

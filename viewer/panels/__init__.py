@@ -11,6 +11,7 @@ from splat.viewer.panels.export import ExportPanel
 from splat.viewer.panels.help import Help
 from splat.viewer.panels.measure import MeasurePanel
 from splat.viewer.panels.path import PathPanel
+from splat.viewer.panels.share import SharePanel
 from splat.viewer.panels.status import StatusLine
 from splat.viewer.panels.train import TrainPanel
 from splat.viewer.panels.view import ViewPanel
@@ -45,5 +46,5 @@ def _groups(session: Session) -> list[tuple[str, Callable[[Session], Panel]]]:
     if session.source.views:
         groups.append(("Photos", CamerasPanel))
     groups += [("Edit", EditPanel), ("Measure", MeasurePanel), ("Export", ExportPanel)]
-    groups.append(("Path", PathPanel))
+    groups += [("Path", PathPanel), ("Share", SharePanel)]
     return groups
