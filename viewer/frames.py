@@ -56,6 +56,7 @@ class Request:
         size: of the Gaussians, times their own.
         moving_scale: size of frames while moving, as a share of the canvas; None adapts it to the machine.
         still_scale: the same while still.
+        in_browser: whether the browser draws for itself, and wants nothing.
         fine: whether what stands still is drawn with four samples a pixel.
         marks: what is shown otherwise than it is, while it is edited; None for the scene as it is.
     """
@@ -72,6 +73,7 @@ class Request:
     background: Color = (0.0, 0.0, 0.0)
     moving_scale: float | None = None
     still_scale: float = 1.0
+    in_browser: bool = False
     fine: bool = True
     marks: Marks | None = None
 
@@ -216,7 +218,7 @@ class _Client:
 
     def wants(self, now: float, generation: int, training: bool) -> Quality | None:
         moving = now - self.changed_at < STILL_AFTER
-        if now < self.retry_at:
+        if now < self.retry_at or self.request.in_browser:
             return None
         if self.shown_version != self.version:
             return "preview" if moving else "full"

@@ -312,3 +312,11 @@ def test_a_slow_link_gets_smaller_pictures_and_a_faster_one_better_ones_again() 
         now += 0.05
         assert not pace.holds(1000, now)
     assert (*pace.jpeg, pace.scale) == Pace.LEVELS[0]
+
+
+def test_a_browser_that_draws_for_itself_gets_nothing_until_it_stops() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, looking(in_browser=True), 0.0)
+    assert scheduler.next(0.0, 0) is None and scheduler.next(9.0, 1) is None
+    scheduler.update(1, looking(), 10.0)
+    assert scheduler.next(10.0, 1) is not None

@@ -9,7 +9,9 @@ from splat.viewer.colormap import key
 from splat.viewer.commands import Shortcut
 from splat.viewer.frames import Mode
 from splat.viewer.modes import CELL, COUNT_MAP, DEPTH_MAP, DRAWERS
+from splat.viewer.panels.text import number
 from splat.viewer.session import Session
+from splat.viewer.splats import BYTES_EACH, MOST, BrowserPreview
 
 #: In the order of their keys, 1 to 7.
 MODES: tuple[Mode, ...] = tuple(DRAWERS)
@@ -65,6 +67,16 @@ class ViewPanel:
             (round(255 * red), round(255 * green), round(255 * blue)),
             hint="What shows where the scene lets light through.",
         )
+        fine = gui.add_checkbox(
+            "Fine when still", True, hint="Draws a resting picture once more with four samples a pixel."
+        )
+        self._preview = BrowserPreview(session)
+        in_browser = gui.add_checkbox(
+            "Preview in the browser",
+            False,
+            hint="Your browser draws, smoothly if it has a GPU: a preview, without reflections and in another "
+            f"renderer. It takes {BYTES_EACH} bytes of its memory for each Gaussian, {number(MOST)} at most.",
+        )
         if not session.source.views:
             up = gui.add_dropdown("Up", tuple(UPS), hint="Which direction of the file is up; files do not say.")
             up.on_update(lambda _: session.set_up(UPS[up.value]))
@@ -75,14 +87,17 @@ class ViewPanel:
         moving.on_update(lambda _: session.choose(moving_scale=SCALES.get(moving.value)))
         still.on_update(lambda _: session.choose(still_scale=SCALES[still.value]))
         background.on_update(lambda _: session.choose(background=tuple(value / 255 for value in background.value)))
+        fine.on_update(lambda _: session.choose(fine=fine.value))
+        in_browser.on_update(lambda _: self._preview.turn(in_browser.value))
         home.on_click(lambda _: session.go_home())
-        for number, mode in enumerate(MODES, 1):
-            handle = gui.add_command(f"Show: {mode}", hotkey=str(number))  # pyright: ignore[reportArgumentType]
+        for key_number, mode in enumerate(MODES, 1):
+            handle = gui.add_command(f"Show: {mode}", hotkey=str(key_number))  # pyright: ignore[reportArgumentType]
             handle.on_trigger(lambda _, mode=mode: setattr(self._mode, "value", mode))
         session.shortcuts.append(Shortcut(f"1 to {len(MODES)}", f"show {', '.join(MODES)}"))
         session.pump.begin(self._find_degree())
 
     def refresh(self) -> None:
+        self._preview.refresh()
         legend = self._describe()
         if legend != self._legend.content:
             self._legend.content = legend
