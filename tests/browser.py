@@ -69,10 +69,16 @@ def picture(page: Page) -> np.ndarray:
 
 
 def settled(viewer: Viewer, page: Page, client: int = -1) -> np.ndarray:
-    """The canvas once the newest full frame is on it."""
+    """The canvas of a scene that doesn't train, once the best frame of what is chosen is on it."""
     session = list(viewer.sessions.values())[client]
-    until(lambda: session.frame is not None and session.frame.job.request == session.chosen, page)
-    until(lambda: session.frame is not None and session.frame.job.quality == "full", page)
+
+    def is_best() -> bool:
+        frame, chosen = session.frame, session.chosen
+        has_fine = chosen.fine and chosen.compare == "off" and chosen.mode == "colour"
+        best = "fine" if has_fine else "full"
+        return frame is not None and frame.job.request == chosen and frame.job.quality == best
+
+    until(is_best, page)
     # The page fades in, and decodes a frame some time after it came.
     pictures = [picture(page)]
 

@@ -11,7 +11,7 @@ from splat.viewer.frames import Compare
 #: Grey level around pictures that do not fill the canvas, and of the line between render and photo.
 MARGIN, LINE = 24, 235
 #: Colour map of differences, and the one that takes its last colour: the mean over red, green and blue, of 1.
-DIFFERENCE_MAP, DIFFERENCE_MOST = "inferno", 0.25
+DIFFERENCE_MAP, DIFFERENCE_MOST = "inferno", 0.1
 
 
 def picture_size(compare: Compare, width: int, height: int, aspect: float) -> tuple[int, int]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: So many cameras are shown at most, evenly picked; the longer side of the photos in them, px.
 MOST, SIDE = 256, 128
 #: Size of a camera as a share of the way to the next one, and within these bounds, view-space units.
-SHARE, SMALLEST, LARGEST = 0.12, 0.01, 0.07
+SHARE, SMALLEST, LARGEST = 0.12, 0.01, 0.08
 TRAINING, HELD_OUT = (90, 160, 255), (255, 150, 50)
 NAME = "/photos"
 

@@ -29,7 +29,7 @@ def test_all_of_both_is_shown_undistorted(compare, width: int, height: int, aspe
         assert shown[RENDER] + shown[PHOTO] + shown[LINE] == w * h
 
 
-def test_a_difference_is_black_where_there_is_none_and_brightest_from_a_quarter_on() -> None:
+def test_a_difference_is_black_where_there_is_none_and_brightest_from_a_tenth_on() -> None:
     render = flat(40, 20, RENDER)
     photo = render.clone()
     photo[:, 20:30] += 20

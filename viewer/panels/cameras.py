@@ -50,13 +50,13 @@ class CamerasPanel:
             tuple(STEPS),
             hint="The photo before, this one again, or the next; also Shift with the arrow keys.",
         )
-        self._image = gui.add_image(np.zeros((1, 1, 3), np.uint8), visible=False)
         self._compare = gui.add_dropdown("Compare", CHOICES, hint="Shows the photo with the render. Also the key C.")
         self._wipe = gui.add_slider(
             "Line", 0.0, 1.0, 0.01, 0.5, visible=False, hint="Where render ends and photo begins."
         )
         self._key = gui.add_html(key(DIFFERENCE_MAP, "0", f"{DIFFERENCE_MOST:.0%} or more"), visible=False)
         self._text = gui.add_markdown("")
+        self._image = gui.add_image(np.zeros((1, 1, 3), np.uint8), visible=False)
         cameras = gui.add_checkbox(
             "Show cameras",
             False,
