@@ -327,21 +327,34 @@
   const ours = element("div", { id: "splat" }, style, banner, chip, hud, tools);
   banner.onclick = () => window.focus();
 
-  // viser's icons, and what its buttons do.
+  // What viser's buttons without words do, by their icon or by their part of a control.
   const NAMES = {
-    "list-search": "Search all commands", adjustments: "Settings of the page", "arrow-back": "Back to the controls",
-    "chevron-down": "More or less", "chevron-up": "More or less", "chevron-right": "More or less", x: "Close",
-    minus: "Fold", plus: "Unfold", "eye": "Shown", "eye-off": "Hidden",
+    ".tabler-icon-list-search": "Search all commands",
+    ".tabler-icon-adjustments": "Settings of the page",
+    ".tabler-icon-arrow-back": "Back to the controls",
+    ".tabler-icon-chevrons-right": "Fold the controls",
+    ".tabler-icon-chevrons-left": "Unfold the controls",
+    ".mantine-CloseButton-root": "Close",
+    ".mantine-ColorInput-eyeDropperButton": "Pick a colour from the screen",
   };
 
-  /** Names what has no name. */
-  const name = () => {
-    for (const button of document.querySelectorAll("#root button:not([aria-label]), .mantine-Modal-close:not([aria-label])")) {
-      if (button.textContent.trim() || button.title) continue;
-      const icon = button.querySelector("svg[class*=tabler-icon-]")?.getAttribute("class") ?? "";
-      const found = NAMES[icon.match(/tabler-icon-([\w-]+)/)?.[1]];
-      if (found || button.matches(".mantine-Modal-close")) button.setAttribute("aria-label", found ?? "Close");
+  /** The words before a control, in its row. */
+  const words = (control) => {
+    for (let row = control.parentElement, up = 0; row && up < 8; row = row.parentElement, up++) {
+      const text = row.firstElementChild.contains(control) ? "" : row.firstElementChild.innerText?.trim();
+      if (text && /[a-z]/i.test(text)) return text;
     }
+    return "Value";
+  };
+
+  /** Names the buttons and controls that viser leaves without a name. */
+  const name = () => {
+    for (const [selector, words] of Object.entries(NAMES))
+      for (const found of document.querySelectorAll(`button${selector}, button:has(${selector})`))
+        if (!found.ariaLabel && !found.innerText.trim()) found.ariaLabel = words;
+    for (const control of document.querySelectorAll("#root input, #root [role=slider], #root [role=progressbar]"))
+      if (!control.ariaLabel && !control.labels?.length) control.ariaLabel = words(control);
+    for (const picture of document.querySelectorAll("#root img:not([alt])")) picture.alt = words(picture);
   };
 
   /** On a phone viser's controls are a sheet that opens unfolded and covers the scene: it starts folded. */
