@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
 import time
@@ -20,6 +21,8 @@ from splat.video import even, video_writer
 from splat.viewer.frames import Request
 from splat.viewer.modes import Look, draw, halved
 from splat.viewer.source import SceneSource
+
+log = logging.getLogger(__name__)
 
 #: Pixels of a picture's side and of all of it, and pictures of a video, at most.
 MOST_SIDE, MOST_PIXELS, MOST_PICTURES = 16384, 7680 * 4320, 20_000
@@ -97,6 +100,8 @@ class Recording:
         except _Cancelled:
             self.problem = "Cancelled; nothing was kept."
         except Exception as error:
+            if not isinstance(error, SplatError):
+                log.exception("a video could not be drawn")
             self.problem = str(error) or type(error).__name__
         finally:
             self.ended = True

@@ -63,6 +63,8 @@ def test_a_path_is_played_saved_spoilt_and_loaded(
                 page.get_by_text("Load path", exact=True).click()
             chooser.value.set_files(tmp_path / name)
             page.get_by_text(told).first.wait_for(timeout=1000 * PATIENCE)
+        page.get_by_role("button", name="Undo").click()
+        page.get_by_text("12 keys").wait_for(timeout=1000 * PATIENCE)
 
 
 def test_a_video_is_rendered_and_downloaded(chromium: Browser, viewer: tuple[Viewer, str], tmp_path: Path) -> None:

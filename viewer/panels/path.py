@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from splat.errors import SplatError
 from splat.flight import EASINGS, Easing, Flight, Key, View
 from splat.formats.flight import LEAST_FOV, LEAST_SECONDS, MOST_FOV, MOST_KEYS, MOST_SECONDS, from_json, to_json
 from splat.viewer.commands import command
-from splat.viewer.panels.text import duration, number
+from splat.viewer.panels.text import duration, number, without_folders
 from splat.viewer.path import Player, orbit, pose_at, through_photos, view_of
 from splat.viewer.record import Recording, file_name
 from splat.viewer.session import Session
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 ADVICE = "Move the camera and press **Add key** (K), move on and add another: the camera flies from key to key."
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "4K": (3840, 2160)}
 TYPED = "other"
+#: Changes that can be taken back.
+STEPS_BACK = 100
 #: Bytes of a path's file, at most.
 MOST_BYTES = 4_000_000
 #: Keys of which the scene shows where they are, at most, and points of the line through them.
@@ -43,6 +46,7 @@ class PathPanel:
         self._chosen = 0
         self._lock = threading.RLock()
         self._recording: Recording | None = None
+        self._before: deque[Flight] = deque(maxlen=STEPS_BACK)
         self._shown: list[Any] = []
         self._shown_in = session.space
         self._build()
@@ -63,8 +67,11 @@ class PathPanel:
             hint="Replaces the path. Orbit: once around what the camera turns around, from where it is. "
             "Photos: from photo to photo.",
         )
+        self._undo = gui.add_button("Undo", color="gray", visible=False, hint="Takes the last change of the path back.")
         self._time = gui.add_slider("Time", 0.0, 1.0, 0.01, 0.0, hint="Seconds from the start; drag to look there.")
-        self._play = gui.add_button("Play", hint="Flies along the path; touch the scene to stop. Also the key V.")
+        self._play = gui.add_button(
+            "Play", hint="Flies along the path, until you move the camera yourself. Also the key V."
+        )
         self._key_folder = gui.add_folder("Key")
         with self._key_folder:
             self._key = gui.add_dropdown("Key", ["1"], hint="Goes to a key of the path.")
@@ -131,6 +138,7 @@ class PathPanel:
 
         add.on_click(lambda _: self._add())
         preset.on_click(lambda _: self._take(preset.value))
+        self._undo.on_click(lambda _: self._go_back())
         self._time.on_update(lambda event: self._seek() if event.client else None)
         self._play.on_click(lambda _: self._toggle())
         self._key.on_update(lambda event: self._choose() if event.client else None)
@@ -175,6 +183,7 @@ class PathPanel:
         for handle in (self._time, self._play, self._flight_folder, self._video_folder):
             handle.visible = flies
         self._key_folder.visible = some
+        self._undo.visible = bool(self._before)
         if some:
             self._key.options = tuple(
                 f"{index} · {arrival:.1f} s" for index, arrival in enumerate(flight.arrivals, start=1)
@@ -233,11 +242,22 @@ class PathPanel:
     def _change(self, change: Callable[[Flight], Flight], chosen: int | None = None) -> None:
         """Replaces the flight by what becomes of it."""
         with self._lock:
-            self._player.stop()
-            self._player.flight = change(self._player.flight)
-            self._player.time = min(self._player.time, self._player.flight.duration)
-            self._chosen = self._chosen if chosen is None else chosen
-            self._show()
+            before, after = self._player.flight, change(self._player.flight)
+            if after != before:
+                self._before.append(before)
+            self._become(after, chosen)
+
+    def _go_back(self) -> None:
+        with self._lock:
+            if self._before:
+                self._become(self._before.pop())
+
+    def _become(self, flight: Flight, chosen: int | None = None) -> None:
+        self._player.stop()
+        self._player.flight = flight
+        self._player.time = min(self._player.time, flight.duration)
+        self._chosen = self._chosen if chosen is None else chosen
+        self._show()
 
     def _add(self) -> None:
         with self._lock:
@@ -403,7 +423,7 @@ class PathPanel:
         if recording.ended:
             self._recording = None
             self._render.visible, self._bar.visible, self._cancel.visible = True, False, False
-            self._progress.content = recording.problem or "Done: the page offers it to download."
+            self._progress.content = without_folders(recording.problem) or "Done: the page offers it to download."
             return
         self._bar.value = 100 * recording.done / recording.total
         left = recording.seconds_left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from html import escape
 
@@ -9,6 +10,8 @@ from splat.errors import SplatError
 from splat.viewer.address import address
 from splat.viewer.record import file_name, screenshot
 from splat.viewer.session import Session
+
+log = logging.getLogger(__name__)
 
 SIZES = {"1080p": (1920, 1080), "4K": (3840, 2160)}
 WINDOW, TYPED = "window", "other"
@@ -69,8 +72,10 @@ class SharePanel:
                 smooth=bool(self._smooth.value),
                 finish=lambda png: session.client.send_file_download(name, png, save_immediately=True),
             )
-        except SplatError as error:
-            session.tell(str(error))
+        except Exception as error:
+            if not isinstance(error, SplatError):
+                log.exception("a picture could not be drawn")
+            session.tell(str(error) or type(error).__name__)
         finally:
             self._save.disabled = False
 
