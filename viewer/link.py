@@ -37,12 +37,6 @@ def send_picture(client: viser.ClientHandle, image: Tensor, jpeg_quality: int) -
     return len(encoded)
 
 
-def take_picture_away(client: viser.ClientHandle) -> None:
-    """Leaves nothing behind what the browser draws itself."""
-    client.scene.set_background_image(None)
-    client.flush()
-
-
 def bytes_on_their_way(server: viser.ViserServer, client: int) -> int:
     """How many bytes for a browser have been sent but not acknowledged; 0 where that cannot be known."""
     connection = server._websock_server._live_connections.get(client)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from splat.gaussians import SH_C0, Gaussians
 from splat.train.density.children import rotate
 from splat.viewer.camera import ViewSpace
-from splat.viewer.link import take_picture_away
+from splat.viewer.frames import Color
+from splat.viewer.link import send_picture
 
 if TYPE_CHECKING:
     import viser
@@ -60,9 +61,8 @@ class BrowserPreview:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._node: viser.GaussianSplatHandle | None = None
-        self._sent: tuple[int, ViewSpace] | None = None
+        self._sent: tuple[int, ViewSpace, Color] | None = None
         self._sent_at = 0.0
-        self.drawn = 0
 
     def turn(self, on: bool) -> None:
         """Has the browser draw, or takes it over again."""
@@ -72,8 +72,7 @@ class BrowserPreview:
 
     def refresh(self) -> None:
         """Sends the scene again once it has changed."""
-        session = self._session
-        current = session.source.generation, session.space
+        session, current = self._session, self._current()
         due = time.monotonic() - self._sent_at >= RESEND_EVERY
         if session.chosen.in_browser and self._sent is not None and self._sent != current and due:
             session.soon(self._send)
@@ -82,11 +81,16 @@ class BrowserPreview:
         session = self._session
         if not session.chosen.in_browser:
             return
-        self._sent, self._sent_at = (session.source.generation, session.space), time.monotonic()
+        self._sent, self._sent_at = self._current(), time.monotonic()
         found = session.source.with_gaussians(lambda gaussians: splats(gaussians, session.space))
-        self.drawn = len(found.centers)
         self._node = session.client.scene.add_gaussian_splats(NAME, *found)
-        take_picture_away(session.client)
+        # Where nothing is, the background shows, as in our own pictures.
+        plain = torch.tensor(session.chosen.background).expand(16, 16, 3)
+        send_picture(session.client, (plain * 255 + 0.5).byte().contiguous(), 95)
+
+    def _current(self) -> tuple[int, ViewSpace, Color]:
+        session = self._session
+        return session.source.generation, session.space, session.chosen.background
 
     def _take_away(self) -> None:
         if self._node is not None:

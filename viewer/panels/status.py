@@ -9,6 +9,7 @@ from splat.viewer.session import Session
 from splat.viewer.source import TrainingSource
 
 WAITING = "Waiting for the first picture…"
+IN_BROWSER = "A preview, drawn by your browser"
 EMPTY = "This scene is empty: its file holds no Gaussians."
 
 
@@ -30,6 +31,8 @@ class StatusLine:
         frame = self._session.frame
         if self._session.problem:
             return f"⚠️ {without_folders(self._session.problem)}"
+        if self._session.chosen.in_browser:
+            return IN_BROWSER
         if frame is None or frame.image is None:
             return WAITING
         if not frame.gaussians:
