@@ -136,3 +136,29 @@ def test_two_clicks_measure_and_set_the_scale(chromium: Browser, viewer: tuple[V
         page.get_by_text("0.25 m").first.wait_for(timeout=1000 * PATIENCE)
         # The two places are a few tenths of the made-up ball's unit apart.
         assert 0.25 / 1.5 < source.scale.length < 0.25 / 0.05
+
+
+def test_a_click_with_a_key_sets_the_pivot_or_flies(chromium: Browser, viewer: tuple[Viewer, str]) -> None:
+    with page_of(chromium, viewer[1]) as page:
+        page.set_default_timeout(1000 * PATIENCE)
+        settled(viewer[0], page)
+        (session,) = viewer[0].sessions.values()
+        start = session.stand
+        page.keyboard.down("Control")
+        page.mouse.click(240, 250)
+        page.keyboard.up("Control")
+        until(lambda: np.abs(session.stand.look_at - start.look_at).max() > 1e-3, page)
+        turned = session.stand
+        assert np.allclose(turned.position, start.position, atol=1e-4)
+        # What was clicked is in the middle now.
+        toward = turned.look_at - turned.position
+        until(lambda: session.chosen.pose.rotation[:, 2] @ toward > 0.999 * np.linalg.norm(toward), page)
+        settled(viewer[0], page)
+        page.keyboard.down("Shift")
+        page.mouse.click(280, 250)
+        page.keyboard.up("Shift")
+        until(lambda: np.linalg.norm(session.stand.position - turned.position) > 0.3, page)
+        page.wait_for_timeout(2000)
+        there = session.stand
+        before, after = (np.linalg.norm(stand.position - there.look_at) for stand in (turned, there))
+        assert after == pytest.approx(0.4 * before, rel=0.02)

@@ -107,3 +107,12 @@ def test_a_window_of_any_shape_shows_all_of_the_photo(aspect: float) -> None:
     width, height = 400 * scale, 300 * scale
     assert width <= 600 * aspect * 1.001 and height <= 600 * 1.001
     assert math.isclose(width, 600 * aspect, rel_tol=1e-3) or math.isclose(height, 600, rel_tol=1e-3)
+
+
+def test_points_go_to_view_space_and_back_and_the_chosen_up_is_up() -> None:
+    up = np.array([0.3, 0.8, -0.4])
+    space = ViewSpace(np.eye(3), np.array([1.0, 2.0, 3.0]), 0.5).with_up(up)
+    points = np.random.default_rng(0).normal(size=(10, 3))
+    assert np.allclose(space.to_scene(space.to_view(points)), points)
+    assert np.allclose(space.to_view(space.centre + up), [0, 0, 0.5 * np.linalg.norm(up)])
+    assert np.allclose(space.up, up / np.linalg.norm(up))
