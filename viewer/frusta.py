@@ -38,12 +38,20 @@ class Frusta:
         self._handles: dict[int, viser.CameraFrustumHandle] = {}
         self._space: ViewSpace | None = None
         self._pictured: set[int] = set()
+        self._bound: int | None = None
         self.wanted = False
+
+    def visit(self, index: int) -> None:
+        """Flies to where a photo was taken; its camera makes way, or it would be all around on arrival."""
+        self._bound = index
+        if index in self._handles:
+            self._handles[index].visible = False
+        visit(self._session, index)
 
     def refresh(self) -> None:
         """Shows, hides and moves them as is now right; photos come in as they are read."""
         session = self._session
-        # Over a comparison they would hide pixels; the camera that one looks through would be all around.
+        # Over a comparison they would hide pixels.
         shown = self.wanted and not (session.at_photo and session.chosen.compare != "off")
         if self.wanted and self._space is not session.space:
             self._build(session.space)
@@ -51,10 +59,12 @@ class Frusta:
             return
         if self._root.visible != shown:
             self._root.visible = shown
-        here = session.view if session.at_photo else None
+        if session.chosen.view is not None and session.chosen.view == session.view:
+            self._bound = None
+        hidden = (session.chosen.view, self._bound)
         for index, handle in self._handles.items():
-            if handle.visible != (index != here):
-                handle.visible = index != here
+            if handle.visible != (index not in hidden):
+                handle.visible = index not in hidden
         for index in self._handles.keys() & session.gallery.thumbnails.keys() - self._pictured:
             self._pictured.add(index)
             photo = session.gallery.thumbnails[index]
@@ -82,7 +92,7 @@ class Frusta:
                 wxyz=from_matrix(space.rotation @ viewmat[:3, :3].T),
                 position=position,
             )
-            handle.on_click(lambda _, index=index: visit(session, index))
+            handle.on_click(lambda _, index=index: self.visit(index))
         session.gallery.ask(picked)
 
 

@@ -26,6 +26,8 @@ DEPTH_MAP, COUNT_MAP = "turbo", "inferno"
 DEPTH_QUANTILES, COUNT_QUANTILE = (0.02, 0.98), 0.995
 #: Below this opacity a pixel has no depth.
 LEAST_ALPHA = 0.5
+#: The renderer draws nothing fainter.
+LEAST_OPACITY = 1 / 255
 #: Counts are of cells of so many pixels a side.
 CELL = 4
 #: Standard deviation of a dot, px: it is half as bright 1 px from its middle.
@@ -134,14 +136,14 @@ def _ellipsoids(gaussians: Gaussians, camera: Cameras, look: Look) -> Drawing:
 
 
 def _points(gaussians: Gaussians, camera: Cameras, look: Look) -> Drawing:
-    """Each Gaussian as an opaque dot, however large it is."""
+    """Each Gaussian as an opaque dot, however large it is; those too faint to be drawn at all are left out."""
     depths = gaussians.means @ camera.viewmats[0, 2, :3] + camera.viewmats[0, 2, 3]
     # What the filter of the renderer adds is taken off before.
     deviation = math.sqrt(max((look.size * DOT) ** 2 - 0.3, 1e-4)) / camera.Ks[0, 0, 0]
     dots = replace(
         gaussians,
         log_scales=(depths.clamp(min=look.near) * deviation).log()[:, None].expand(-1, 3),
-        opacity_logits=torch.full_like(gaussians.opacity_logits, 10.0),
+        opacity_logits=torch.where(gaussians.opacities < LEAST_OPACITY, -10.0, 10.0),
     )
     return _colour(dots, camera, look._replace(antialias="classic"))
 

@@ -115,6 +115,9 @@ def test_points_are_small_however_large_the_gaussians_are() -> None:
     assert 4 <= int(bright.sum()) <= 2 * 6
     for x, y, z in places:
         assert at(drawing, x, y, z)[0] > 0.4
+    unseen = gaussians((0.0, 0.0, 2.0))
+    unseen.opacity_logits[:] = -7.0
+    assert draw(unseen, camera(), look("points")).drawn == 0
 
 
 def test_size_and_sh_degree_change_what_is_drawn() -> None:

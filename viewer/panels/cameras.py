@@ -14,7 +14,6 @@ from splat.viewer.frusta import Frusta
 from splat.viewer.panels.text import number
 from splat.viewer.session import Session
 from splat.viewer.source import TrainingSource
-from splat.viewer.visit import visit
 
 CHOICES: tuple[Compare, ...] = ("off", "side by side", "wipe", "difference", "photo")
 STEPS = {"◀": -1, "this photo": 0, "▶": 1}
@@ -67,9 +66,7 @@ class CamerasPanel:
         )
         self._progress = gui.add_progress_bar(0.0, visible=False)
         self._summary = gui.add_markdown("", visible=False)
-        self._photo.on_update(
-            lambda event: visit(session, self._order[self._labels().index(self._photo.value)]) if event.client else None
-        )
+        self._photo.on_update(lambda event: self._visit_chosen() if event.client else None)
         self._by.on_update(lambda _: self._list())
         way.on_click(lambda _: self._go_by(STEPS[way.value]))
         self._compare.on_update(lambda _: self._choose_compare())
@@ -159,8 +156,11 @@ class CamerasPanel:
     def _go_by(self, steps: int) -> None:
         if self._session.view is not None:
             place = self._order.index(self._session.view) + steps
-            visit(self._session, self._order[place % len(self._order)])
+            self._frusta.visit(self._order[place % len(self._order)])
             self.refresh()
+
+    def _visit_chosen(self) -> None:
+        self._frusta.visit(self._order[self._labels().index(self._photo.value)])
 
     def _show_cameras(self, wanted: bool) -> None:
         self._frusta.wanted = wanted
@@ -178,7 +178,7 @@ class CamerasPanel:
         self._wipe.visible = compare == "wipe"
         self._key.visible = compare == "difference"
         if compare != "off" and not self._session.at_photo and self._session.view is not None:
-            visit(self._session, self._session.view)
+            self._frusta.visit(self._session.view)
         self._session.choose(compare=compare)
         self.refresh()
 
