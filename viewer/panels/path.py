@@ -106,7 +106,7 @@ class PathPanel:
                 hint="Of all of it; stretches all times.",
             )
             even = gui.add_button(
-                "One speed", hint="Shares the time out so that the camera is equally fast throughout."
+                "One speed", color="gray", hint="Shares the time out so that the camera is equally fast throughout."
             )
             self._easing = gui.add_dropdown(
                 "Motion", EASINGS, hint="Smooth: starts and ends softly. Linear: one speed from key to key."
@@ -160,13 +160,12 @@ class PathPanel:
     def refresh(self) -> None:
         playing = self._player.playing
         label = "Stop" if playing else "Play"
-        if self._play.label != label:
+        if playing or self._play.label != label:
             self._play.label = label
+            self._time.value = round(min(self._player.time, self._time.max), 2)
         for shown in self._shown:
             if shown.visible == playing:
                 shown.visible = not playing
-        if playing:
-            self._time.value = round(min(self._player.time, self._time.max), 2)
         if self._shown_in is not self._session.space:
             self._draw()
         if self._recording is not None:
