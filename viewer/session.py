@@ -65,9 +65,11 @@ class Session:
     Attributes:
         gallery: what all browsers know of the photos.
         view: the photo last gone to; None in a scene without photos.
-        frame: the last picture shown.
+        frame, single: the last picture shown, and the last that was drawn as one.
         latency: seconds from the camera's last movement to the picture of it, as long as it takes to get here and to be
             drawn and encoded.
+        fps: pictures a second when it last moved.
+        picture_bytes: of the last picture.
         problem: why there is no picture; empty while there is.
         shortcuts: the keys that its panels have added.
         pilot: who moves the camera, until somebody else does.
@@ -79,7 +81,8 @@ class Session:
         self.client, self.pump, self.source, self.gallery = client, pump, pump.source, gallery
         self.view = home_view(self.source)
         self.frame: Frame | None = None
-        self.latency = 0.0
+        self.single: Frame | None = None
+        self.latency, self.fps, self.picture_bytes = 0.0, 0, 0
         self._score: tuple[int | None, float | None] = (None, None)
         self.problem = ""
         self.shortcuts: list[Shortcut] = []
@@ -165,9 +168,12 @@ class Session:
             self._score = (frame.job.request.view, frame.psnr)
             return 0
         self.frame = frame
+        if frame.job.quality != "fine":
+            self.single = frame
         sent = send_picture(self.client, frame.image, frame.job.jpeg_quality)
         if frame.job.quality == "preview":
-            self.latency = time.monotonic() - frame.job.asked_at
+            self.latency, self.fps = time.monotonic() - frame.job.asked_at, frame.fps
+        self.picture_bytes = sent
         return sent
 
     def set_up(self, up: Array | tuple[float, float, float], *, stay: bool = False) -> None:

@@ -12,6 +12,7 @@ from splat.viewer.panels.help import Help
 from splat.viewer.panels.measure import MeasurePanel
 from splat.viewer.panels.path import PathPanel
 from splat.viewer.panels.share import SharePanel
+from splat.viewer.panels.statistics import Statistics
 from splat.viewer.panels.status import StatusLine
 from splat.viewer.panels.train import TrainPanel
 from splat.viewer.panels.view import ViewPanel
@@ -34,7 +35,7 @@ def add_panels(session: Session) -> list[Panel]:
     for title, make in _groups(session):
         with tabs.add_tab(title):
             panels.append(make(session))
-    panels.append(Help(session))
+    panels += [Statistics(session), Help(session)]
     return panels
 
 

@@ -38,9 +38,9 @@ class StatusLine:
         if not frame.gaussians:
             return EMPTY
         height, width = frame.image.shape[:2]
-        parts = [f"{1000 * frame.seconds:.0f} ms", f"{width} × {height} full"]
+        parts = [f"{width} × {height} {frame.job.quality}"]
         if frame.job.quality == "preview":
-            parts = [f"{frame.fps} fps", parts[0], f"{width} × {height} preview"]
+            parts = [f"{self._session.fps} fps", f"{1000 * self._session.latency:.0f} ms", *parts]
         parts.append(f"{number(frame.gaussians)} Gaussians")
         if isinstance(self._session.source, TrainingSource):
             parts.append(f"step {number(frame.job.generation)}")
