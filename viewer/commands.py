@@ -50,4 +50,4 @@ def command(session: Session, label: str, hotkey: Any, action: Callable[[], obje
     if hotkey is not None:
         parts: list[str] = [*(modifier.split("+") if modifier else []), hotkey]
         keys = " ".join(_NAMES.get(part, part.capitalize()) for part in parts)
-        session.shortcuts.append(Shortcut(keys, label))
+        session.add_shortcut(keys, label)

@@ -226,6 +226,10 @@ class Session:
         request = self._request
         return self._space.camera(request.pose, request.width, request.height)
 
+    def add_shortcut(self, keys: str, does: str) -> None:
+        """Adds a line to the help."""
+        self.shortcuts.append(Shortcut(keys, does))
+
     def soon(self, work: Callable[[], object]) -> None:
         """Does work on the drawing thread, as one piece; what goes wrong in it is told in the page."""
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import cast
 
 from splat.viewer.colormap import key
-from splat.viewer.commands import Shortcut
 from splat.viewer.frames import Mode
 from splat.viewer.modes import CELL, COUNT_MAP, DEPTH_MAP, DRAWERS
 from splat.viewer.panels.text import number
@@ -93,7 +92,7 @@ class ViewPanel:
         for key_number, mode in enumerate(MODES, 1):
             handle = gui.add_command(f"Show: {mode}", hotkey=str(key_number))  # pyright: ignore[reportArgumentType]
             handle.on_trigger(lambda _, mode=mode: setattr(self._mode, "value", mode))
-        session.shortcuts.append(Shortcut(f"1 to {len(MODES)}", f"show {', '.join(MODES)}"))
+        session.add_shortcut(f"1 to {len(MODES)}", f"show {', '.join(MODES)}")
         session.pump.begin(self._find_degree())
 
     def refresh(self) -> None:
