@@ -86,6 +86,8 @@ class Frusta:
                 fov=2 * math.atan(0.5 * camera.height / float(camera.Ks[0, 1, 1])),
                 aspect=camera.width / camera.height,
                 scale=_size(positions),
+                # Its faces take clicks too, which mere lines do not.
+                variant="filled",
                 thickness=1.5,
                 thickness_units="screen",
                 color=HELD_OUT if views[index].held_out else TRAINING,
