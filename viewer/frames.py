@@ -106,12 +106,16 @@ class Job:
 
 
 class Ladder:
-    """The preview size that this machine draws in time, found by measuring."""
+    """The preview size that this machine draws in time, found by measuring.
+
+    Args:
+        level: where to begin, into SCALES.
+    """
 
     SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
 
-    def __init__(self) -> None:
-        self.level = self.SCALES.index(0.5)
+    def __init__(self, level: int = SCALES.index(0.5)) -> None:
+        self.level = level
         self._recent: deque[float] = deque(maxlen=8)
 
     @property
@@ -251,6 +255,7 @@ class FrameScheduler:
 
     def __init__(self) -> None:
         self._clients: dict[int, _Client] = {}
+        self._ladder = Ladder()
         self._last_served = -1
         self._lock = threading.Lock()
 
@@ -263,7 +268,9 @@ class FrameScheduler:
             state = self._clients.get(client)
             if state is None:
                 # The first picture is drawn in full at once.
-                self._clients[client] = _Client(request, 0, now - STILL_AFTER)
+                # Previews begin at the size that was found for whoever moved last.
+                ladder = Ladder(self._ladder.level)
+                self._clients[client] = _Client(request, 0, now - STILL_AFTER, ladder)
             elif state.request != request:
                 state.request, state.version, state.changed_at = request, state.version + 1, now
 
@@ -321,6 +328,7 @@ class FrameScheduler:
         with self._lock:
             state = self._clients.get(job.client)
             if state is not None and job.quality == "preview":
+                self._ladder = state.ladder
                 state.ladder.observe(seconds)
                 state.pace.sent(bytes_sent)
 

@@ -320,3 +320,18 @@ def test_a_browser_that_draws_for_itself_gets_nothing_until_it_stops() -> None:
     assert scheduler.next(0.0, 0) is None and scheduler.next(9.0, 1) is None
     scheduler.update(1, looking(), 10.0)
     assert scheduler.next(10.0, 1) is not None
+
+
+def test_who_comes_later_begins_at_the_size_that_was_found() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, looking(), 0.0)
+    drawn(scheduler, 0.0)
+    for step in range(20):
+        scheduler.update(1, looking(1.0 + step), 1.0 + 0.1 * step)
+        drawn(scheduler, 1.0 + 0.1 * step, seconds=10 * PREVIEW_SECONDS)
+    scheduler.update(2, looking(), 5.0)
+    drawn(scheduler, 5.0)
+    drawn(scheduler, 5.0)
+    scheduler.update(2, looking(1.0), 6.0)
+    job = drawn(scheduler, 6.0)
+    assert job is not None and (job.client, job.quality, job.width) == (2, "preview", 300)
