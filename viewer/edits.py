@@ -15,6 +15,8 @@ class Edits:
 
     Attributes:
         version: changes with every deletion, undo and redo.
+        keep: [N] bool, on the CPU: what is left.
+        left: how many that are.
     """
 
     def __init__(self, count: int) -> None:
@@ -22,11 +24,7 @@ class Edits:
         self._taken_by = torch.zeros(count, dtype=torch.int32)  # 0: by none.
         self._steps: list[str] = []
         self._done = 0
-
-    @property
-    def keep(self) -> Tensor:
-        """[N] bool, on the CPU: what is left."""
-        return (self._taken_by == 0) | (self._taken_by > self._done)
+        self.keep, self.left = torch.ones(count, dtype=torch.bool), count
 
     @property
     def undoable(self) -> str:
@@ -40,9 +38,8 @@ class Edits:
 
     def whole(self, rows: Tensor) -> Tensor:
         """[N] bool, on the CPU, for [M] of what is left."""
-        keep = self.keep
-        whole = torch.zeros_like(keep)
-        whole[keep] = rows.cpu()
+        whole = torch.zeros_like(self.keep)
+        whole[self.keep] = rows.cpu()
         return whole
 
     def delete(self, rows: Tensor, what: str) -> int:
@@ -62,17 +59,22 @@ class Edits:
         self._steps = [*self._steps[: self._done], what]
         self._done += 1
         self._taken_by[rows] = self._done
-        self.version += 1
+        self._changed()
         return count
 
     def undo(self) -> None:
         """Takes the last deletion back, if there is one."""
         if self.undoable:
             self._done -= 1
-            self.version += 1
+            self._changed()
 
     def redo(self) -> None:
         """Does the deletion that was undone last again, if there is one."""
         if self.redoable:
             self._done += 1
-            self.version += 1
+            self._changed()
+
+    def _changed(self) -> None:
+        self.keep = (self._taken_by == 0) | (self._taken_by > self._done)
+        self.left = int(self.keep.sum())
+        self.version += 1

@@ -43,10 +43,16 @@ def place_at(session: Session, x: float, y: float, found: Callable[[Array], obje
         else:
             found(place)
 
-    if session.at_photo and session.chosen.compare != "off":
-        session.tell("Turn the comparison with the photo off first (Photos, or the key C).")
-    else:
+    if shows_the_scene(session):
         session.soon(once)
+
+
+def shows_the_scene(session: Session) -> bool:
+    """Whether a point of the picture is a point of the scene; where a photo is in it, the page says what to do."""
+    comparing = session.at_photo and session.chosen.compare != "off"
+    if comparing:
+        session.tell("Turn the comparison with the photo off first (Photos, or the key C).")
+    return not comparing
 
 
 def pivot_at(session: Session, x: float, y: float) -> None:

@@ -132,8 +132,8 @@ class FileSource:
     def edit(self, change: Callable[[Edits], Result]) -> Result:
         """Changes what is left of the scene. On the drawing thread only, so that no frame sees half of it."""
         result = change(self.edits)
-        keep = self.edits.keep
-        self._left = self._whole if keep.all() else self._whole.select(keep.to(self._whole.device))
+        keep = self.edits.keep.to(self._whole.device)
+        self._left = self._whole if self.edits.left == len(keep) else self._whole.select(keep)
         return result
 
     def with_gaussians(self, work: Callable[[Gaussians], Result]) -> Result:

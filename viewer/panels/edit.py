@@ -59,7 +59,7 @@ class EditPanel:
             self._generation = self._source.generation
             self._session.soon(self._select.update)
         edits = self._source.edits
-        text = f"{number(int(edits.keep.sum()))} of {number(len(edits.keep))} Gaussians left"
+        text = f"{number(edits.left)} of {number(len(edits.keep))} Gaussians left"
         if edits.undoable:
             text += f"  \nLast: {edits.undoable}"
         if text != self._text.content:
@@ -69,9 +69,9 @@ class EditPanel:
 
     def _mark(self) -> None:
         """Shows what is cropped and selected."""
-        region, rows = self._crop.region, None if self._select is None else self._select.rows
-        generation = self._session.source.generation
-        if self._source is not None:
+        region, rows, generation = self._crop.region, None, 0
+        if self._select is not None:
+            rows, generation = self._select.rows, self._select.generation
             self._cuts.visible = region is not None
         marks = Marks(region, self._crop.outside, rows, generation)
         self._session.choose(marks=None if region is None and rows is None else marks)

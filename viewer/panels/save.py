@@ -82,7 +82,7 @@ class Save:
     def _count(self) -> int:
         source, frame = self._session.source, self._session.frame
         if isinstance(source, FileSource):
-            return int(source.edits.keep.sum())
+            return source.edits.left
         return 0 if frame is None else frame.gaussians
 
     def _expected(self) -> float | None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from splat.gaussians import Gaussians
 from splat.viewer.panels.text import number
+from splat.viewer.pivot import shows_the_scene
 from splat.viewer.selection import Limits, in_rectangle, isolation
 from splat.viewer.session import Session
 from splat.viewer.source import FileSource
@@ -29,6 +30,7 @@ class Select:
 
     Attributes:
         rows: [M] bool of what is left of the scene; None while nothing is selected. It changes on the drawing thread.
+        generation: of the scene, for which that holds.
     """
 
     def __init__(
@@ -41,8 +43,9 @@ class Select:
         gui, scene = session.client.gui, session.client.scene
         self._session, self._source, self._changed, self._delete = session, source, changed, delete
         self.rows: Tensor | None = None
+        self.generation = 0
         self._picked = torch.zeros(len(source.edits.keep), dtype=torch.bool)
-        self._isolation: tuple[int, Tensor] | None = None
+        self._isolation: tuple[Gaussians, Tensor] | None = None
         self._drag = gui.add_checkbox(
             "Drag to select",
             False,
@@ -82,6 +85,7 @@ class Select:
         """Finds out what is selected of what is left; on the drawing thread."""
         keep = self._source.edits.keep
         rows = self._source.with_gaussians(self._limited).cpu() | self._picked[keep]
+        self.rows, self.generation = None, self._source.generation
         self.rows = rows if rows.any() else None
         self._text.content = f"**{number(int(rows.sum()))}** of {number(len(rows))} selected"
         self._changed()
@@ -110,10 +114,10 @@ class Select:
 
     def _invert(self) -> None:
         def work() -> None:
-            keep = self._source.edits.keep
-            rows = torch.zeros(int(keep.sum()), dtype=torch.bool) if self.rows is None else self.rows
+            edits = self._source.edits
+            rows = torch.zeros(edits.left, dtype=torch.bool) if self.rows is None else self.rows
             self._reset()
-            self._picked = self._source.edits.whole(~rows)
+            self._picked = edits.whole(~rows)
             self.update()
 
         self._session.soon(work)
@@ -126,20 +130,19 @@ class Select:
     def _limit(self) -> None:
         # Neighbours are searched here and not on the drawing thread, which has pictures to draw.
         if self._loneliest.value:
-            self._lonely()
+            self._lonely(self._source.with_gaussians(lambda gaussians: gaussians))
         self._session.soon(self.update)
 
-    def _lonely(self) -> Tensor:
+    def _lonely(self, gaussians: Gaussians) -> Tensor:
         """[M] isolation of what is left."""
-        generation = self._source.generation
-        if self._isolation is None or self._isolation[0] != generation:
-            means = self._source.with_gaussians(lambda gaussians: gaussians.means)
-            self._isolation = generation, isolation(means)
-        return self._isolation[1]
+        known = self._isolation
+        if known is None or known[0] is not gaussians:
+            known = self._isolation = gaussians, isolation(gaussians.means)
+        return known[1]
 
     def _limited(self, gaussians: Gaussians) -> Tensor:
         limits = Limits(self._opacity.value, self._largest.value / 100, self._loneliest.value / 100)
-        return limits.rows(gaussians, self._lonely() if limits.loneliest else None)
+        return limits.rows(gaussians, self._lonely(gaussians) if limits.loneliest else None)
 
     def _listen(self) -> None:
         scene = self._session.client.scene
@@ -169,4 +172,5 @@ class Select:
             self._picked = self._picked | self._source.edits.whole(self._source.with_gaussians(inside).cpu())
             self.update()
 
-        session.soon(work)
+        if shows_the_scene(session):
+            session.soon(work)
