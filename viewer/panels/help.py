@@ -35,7 +35,7 @@ def table(shortcuts: Iterable[Shortcut]) -> str:
     """Keys and what they do, as HTML."""
     rows = "".join(
         f"<tr><td style='white-space: nowrap; padding: 0.1em 1.2em 0.1em 0.8em'><b>{html.escape(keys)}</b></td>"
-        f"<td>{html.escape(does)}</td></tr>"
+        f"<td>{html.escape(does[:1].upper() + does[1:])}</td></tr>"
         for keys, does in shortcuts
     )
     return f"<table style='font-size: 0.9em; margin-bottom: 0.8em'>{rows}</table>"

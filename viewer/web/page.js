@@ -300,8 +300,8 @@
     textContent: `
     #splat { font: 14px/1.4 system-ui, sans-serif; }
     #splat [hidden] { display: none !important; }
-    #splat-banner { position: fixed; z-index: 10000; top: 12px; left: 50%; transform: translateX(-50%);
-      max-width: calc(100vw - 32px); padding: 10px 16px; border-radius: 8px; background: #7a1f1f; color: #fff;
+    #splat-banner { position: fixed; z-index: 10000; top: 12px; left: 12px; right: 12px;
+      width: fit-content; margin: 0 auto; padding: 10px 16px; border-radius: 8px; background: #7a1f1f; color: #fff;
       box-shadow: 0 2px 12px #0008; cursor: pointer; font-variant-numeric: tabular-nums; }
     #splat-chip, #splat-hud, #splat-tools button { background: #1b1b1fc8; color: #eee; border: 0; }
     #splat-chip { position: fixed; z-index: 9; top: 8px; left: 8px; max-width: calc(100vw - 16px); padding: 4px 10px;
@@ -315,8 +315,7 @@
     #splat-tools button:focus-visible { outline: 2px solid #7ab8ff; }
     #splat-hud { position: fixed; z-index: 9; left: 8px; bottom: 52px; padding: 6px 12px; border-radius: 8px;
       display: flex; align-items: center; gap: 6px; }
-    .splat-sheet { width: 100% !important; }
-    .splat-sheet > * > *, .splat-sheet > * > * > * { max-width: 100%; }
+    .splat-sheet, .splat-sheet [style*="width: 20em"] { width: 100% !important; }
     @media ${PHONE} {
       #splat-tools { bottom: calc(3.5em + 12px); flex-direction: column; }
       #splat-tools button { width: 44px; height: 44px; border-radius: 22px; }
@@ -379,8 +378,7 @@
   /** Where the panel is folded, its status line is shown on the picture. */
   const mirror = () => {
     const status = document.querySelector("#root .splat-status");
-    const box = status?.getBoundingClientRect();
-    const seen = !status || (box.height > 0 && document.elementFromPoint(box.left + 4, box.top + box.height / 2)?.closest(".splat-status"));
+    const seen = !status || status.getBoundingClientRect().height > 0;
     const text = seen ? "" : status.innerText || status.textContent;
     if (chip.textContent !== text) chip.textContent = text;
   };
