@@ -36,15 +36,15 @@ class Limits:
         """[N] bool.
 
         Args:
-            isolation: [N]; needed where `loneliest` is set.
+            isolation: [N]; where it is needed and not known, nothing is selected.
         """
         rows = torch.full((len(gaussians),), self != Limits(), device=gaussians.device)
         if self.opacity:
             rows &= gaussians.opacities < self.opacity
         if self.largest:
             rows &= _top(gaussians.log_scales.amax(1), self.largest)
-        if self.loneliest and isolation is not None:
-            rows &= _top(isolation.to(rows.device), self.loneliest)
+        if self.loneliest:
+            rows &= torch.zeros_like(rows) if isolation is None else _top(isolation.to(rows.device), self.loneliest)
         return rows
 
 

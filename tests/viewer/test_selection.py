@@ -54,6 +54,7 @@ def test_limits_select_what_meets_all_of_them() -> None:
     assert Limits(opacity=0.5).rows(scene, None).tolist() == [True, True, False, False]
     assert Limits(largest=0.5).rows(scene, None).tolist() == [True, False, True, False]
     assert Limits(opacity=0.5, largest=0.5).rows(scene, None).tolist() == [True, False, False, False]
+    assert Limits(loneliest=0.25).rows(scene, None).tolist() == [False] * 4
     assert Limits(loneliest=0.25).rows(scene, lonely).tolist() == [False, False, False, True]
 
 

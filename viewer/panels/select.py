@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ class Select:
         self.rows: Tensor | None = None
         self.generation = 0
         self._picked = torch.zeros(len(source.edits.keep), dtype=torch.bool)
+        self._searching = False
         self._isolation: tuple[Gaussians, Tensor] | None = None
         self._drag = gui.add_checkbox(
             "Drag to select",
@@ -75,7 +77,7 @@ class Select:
             "Selected", (DELETE, INVERT, CLEAR), hint="What to do with what is magenta. Delete can be undone."
         )
         for slider in (self._opacity, self._largest, self._loneliest):
-            slider.on_update(lambda event: self._limit() if event.client else None)
+            slider.on_update(lambda event: session.soon(self.update) if event.client else None)
         self._drag.on_update(lambda _: self._listen())
         scene.on_rect_select(modifier="shift")(self._rectangle)
         act = {DELETE: self.delete, INVERT: self._invert, CLEAR: self.clear}
@@ -87,7 +89,8 @@ class Select:
         rows = self._source.with_gaussians(self._limited).cpu() | self._picked[keep]
         self.rows, self.generation = None, self._source.generation
         self.rows = rows if rows.any() else None
-        self._text.content = f"**{number(int(rows.sum()))}** of {number(len(rows))} selected"
+        text = f"**{number(int(rows.sum()))}** of {number(len(rows))} selected"
+        self._text.content = "Looking for neighbours…" if self._searching else text
         self._changed()
 
     def delete(self) -> None:
@@ -127,18 +130,22 @@ class Select:
         for slider in (self._opacity, self._largest, self._loneliest):
             slider.value = 0.0
 
-    def _limit(self) -> None:
-        # Neighbours are searched here and not on the drawing thread, which has pictures to draw.
-        if self._loneliest.value:
-            self._lonely(self._source.with_gaussians(lambda gaussians: gaussians))
-        self._session.soon(self.update)
-
-    def _lonely(self, gaussians: Gaussians) -> Tensor:
-        """[M] isolation of what is left."""
+    def _lonely(self, gaussians: Gaussians) -> Tensor | None:
+        """[M] isolation of what is left; None while that is found out, on a thread of its own: it takes seconds."""
         known = self._isolation
-        if known is None or known[0] is not gaussians:
-            known = self._isolation = gaussians, isolation(gaussians.means)
-        return known[1]
+        if known is not None and known[0] is gaussians:
+            return known[1]
+        if not self._searching:
+            self._searching = True
+            threading.Thread(target=self._search, args=(gaussians,), daemon=True).start()
+        return None
+
+    def _search(self, gaussians: Gaussians) -> None:
+        try:
+            self._isolation = gaussians, isolation(gaussians.means)
+        finally:
+            self._searching = False
+        self._session.soon(self.update)
 
     def _limited(self, gaussians: Gaussians) -> Tensor:
         limits = Limits(self._opacity.value, self._largest.value / 100, self._loneliest.value / 100)
