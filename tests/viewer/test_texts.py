@@ -10,6 +10,7 @@ import pytest
 from splat.viewer.commands import command
 from splat.viewer.panels.help import table
 from splat.viewer.panels.text import without_folders
+from splat.viewer.session import Session
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,7 @@ class Gui:
 
 def test_the_help_lists_the_keys_that_were_added() -> None:
     session: Any = SimpleNamespace(client=SimpleNamespace(gui=Gui()), shortcuts=[])
+    session.add_shortcut = lambda *shortcut: Session.add_shortcut(session, *shortcut)
     command(session, "Next photo", "arrowright", lambda: None, modifier="shift")
     command(session, "Delete <all>", "X", lambda: None)
     command(session, "Without a key", None, lambda: None)
