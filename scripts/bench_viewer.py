@@ -56,8 +56,9 @@ POSES, SECONDS = 30, 8.0
 CLIENTS = (1, 4, 16)
 #: Radians a second around the scene.
 SPEED = 0.5
-#: Turns without and with a browser while a run trains, and seconds of each.
-TURNS, TURN = 4, 6.0
+#: Turns without and with a browser while a run trains, seconds of each, and until the viewer has spent what it had
+#: saved up of its share before.
+TURNS, TURN, SETTLING = 8, 4.0, 3.0
 PATIENCE = 30.0
 
 
@@ -328,6 +329,7 @@ def training(server: Served) -> dict[str, float]:
         stop = threading.Event()
         mover = threading.Thread(target=_move_until, args=(browser, stop))
         mover.start()
+        time.sleep(SETTLING)
         begin = time.perf_counter()
         beside.append(_steps_in(server, TURN))
         pictures.append(browser.between(begin, begin + TURN) / TURN)

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks for work while browsers are connected, and between two ticks.
 POLL, TICK = 0.02, 0.5
+#: Share of the time that pictures take beside a training run, at first; a browser's messages come on top of that.
+SHARE = 0.07
 #: Nearest depth drawn where a photo was taken, scene units: the renderer's own, as in training and evaluation.
 NEAR_PHOTO = 0.01
 
@@ -74,7 +76,7 @@ class Pump:
     ) -> None:
         self.source = source
         self.scheduler = FrameScheduler()
-        self.allowance = Allowance(share=0.1)
+        self.allowance = Allowance(SHARE)
         self._deliver, self._complain, self._tick, self._waiting = deliver, complain, tick, waiting
         self._spaces: dict[int, ViewSpace] = {}
         self._drawn: dict[int, deque[float]] = {}
