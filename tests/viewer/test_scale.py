@@ -21,7 +21,7 @@ def test_lengths_are_said_in_units_until_somebody_said_which() -> None:
 @pytest.mark.parametrize("up", [(0.0, -1.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.3, -0.2, -0.9)])
 def test_up_becomes_minus_y_and_lengths_become_true(up: tuple[float, float, float]) -> None:
     matrix = similarity(Scale(2.5, "m"), np.array(up))
-    turned = matrix[:3, :3] @ torch.tensor(up, dtype=torch.float64) / np.linalg.norm(up)
+    turned = matrix[:3, :3] @ torch.tensor(up, dtype=torch.float64) / float(np.linalg.norm(up))
     assert turned.tolist() == pytest.approx([0.0, -2.5, 0.0], abs=1e-9)
     assert float(torch.linalg.det(matrix)) == pytest.approx(2.5**3)
 
