@@ -48,7 +48,8 @@ def splats(gaussians: Gaussians, space: ViewSpace, most: int = MOST) -> Splats:
         gaussians = gaussians.select(cover.topk(most).indices.sort().values)
     turn = torch.from_numpy(space.rotation).to(gaussians.means)
     centre = torch.from_numpy(space.centre).to(gaussians.means)
-    axes = torch.stack([rotate(gaussians.quats, axis.expand(len(gaussians), 3)) for axis in torch.eye(3)], dim=2)
+    unit = torch.eye(3).to(gaussians.means)
+    axes = torch.stack([rotate(gaussians.quats, axis.expand(len(gaussians), 3)) for axis in unit], dim=2)
     roots = space.scale * (turn @ axes) * gaussians.scales[:, None]
     rgbs = (0.5 + SH_C0 * gaussians.sh[:, 0]).clamp(0, 1)
     parts = space.scale * (gaussians.means - centre) @ turn.T, roots @ roots.mT, rgbs, gaussians.opacities[:, None]
