@@ -184,7 +184,8 @@ class Allowance:
         share: in (0, 1].
     """
 
-    BURST = 0.3
+    #: Seconds that may be saved up; and owed, so that one large picture does not stop all others for minutes.
+    BURST, DEBT = 0.3, 2.0
 
     def __init__(self, share: float) -> None:
         self.share = share
@@ -198,7 +199,7 @@ class Allowance:
         return self._saved > 0
 
     def spend(self, seconds: float) -> None:
-        self._saved -= seconds
+        self._saved = max(self._saved - seconds, -self.DEBT)
 
 
 @dataclass
@@ -341,6 +342,10 @@ class FrameScheduler:
         with self._lock:
             state = self._clients.get(job.client)
             if state is None:
+                return 1
+            if job.quality == "score":
+                # The picture does not depend on it. It is due again with the next photo, or the next scene.
+                state.scored, state.scored_at = (job.request.view or 0, job.generation), now
                 return 1
             state.retry_at = now + min(RETRY_MOST, RETRY_FIRST * 2**state.failures)
             state.failures += 1

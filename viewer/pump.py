@@ -83,6 +83,7 @@ class Pump:
         self._photos: dict[tuple[int, int, int], Tensor] = {}
         self._fine: dict[int, Tensor] = {}
         self._tasks: deque[Iterator[None]] = deque()
+        self._task_is_next = False
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="viewer", daemon=True)
 
@@ -139,8 +140,10 @@ class Pump:
         if self.source.training and not self.allowance.allows(now):
             return False
         job = self.scheduler.next(now, self.source.generation, training=self.source.training, waiting=self._waiting)
-        if job is None:
+        # Beside training a resting browser always wants a newer picture, so those and tasks take turns.
+        if job is None or (self._task_is_next and self._tasks and job.quality != "preview"):
             return self._go_on()
+        self._task_is_next, worked = True, self.source.worked
         try:
             frame = self._draw(job)
         except Exception as error:
@@ -149,23 +152,27 @@ class Pump:
             if failures == 1 and not isinstance(error, SplatError):
                 log.exception("a frame could not be drawn")
             self._complain(job.client, str(error) or type(error).__name__)
+            self.allowance.spend(self.source.worked - worked)
             return True
         drawn_at = time.monotonic()
         if self.scheduler.finished(job, drawn_at):
             sent = self._deliver(frame)
             self.scheduler.shown(job, frame.seconds + time.monotonic() - drawn_at, sent)
-        self.allowance.spend(frame.seconds + time.monotonic() - drawn_at)
+        self.allowance.spend(self.source.worked - worked + time.monotonic() - drawn_at)
         return True
 
     def _go_on(self) -> bool:
         """Does one piece of the task whose turn it is."""
         if not self._tasks:
             return False
-        task, started = self._tasks.popleft(), time.monotonic()
-        with contextlib.suppress(StopIteration):
-            next(task)
-            self._tasks.append(task)
-        self.allowance.spend(time.monotonic() - started)
+        task, worked = self._tasks.popleft(), self.source.worked
+        self._task_is_next = False
+        try:
+            with contextlib.suppress(StopIteration):
+                next(task)
+                self._tasks.append(task)
+        finally:
+            self.allowance.spend(self.source.worked - worked)
         return True
 
     def _draw(self, job: Job) -> Frame:

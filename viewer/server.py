@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import viser
 
     from splat.train.trainer import Trainer
+
+log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 
@@ -92,12 +95,15 @@ class Viewer:
             session.look()
         else:
             session.go_home()
+        # It may have gone meanwhile, and the news of that have come before.
+        if client.client_id not in self._server.get_clients():
+            self._leave(client)
 
     def _leave(self, client: viser.ClientHandle) -> None:
-        self._pump.forget(client.client_id)
         session = self.sessions.pop(client.client_id, None)
         if session is not None:
-            session.left = True
+            session.leave()
+        self._pump.forget(client.client_id)
         self._panels.pop(client.client_id, None)
 
     def _show(self, frame: Frame) -> int:
@@ -117,7 +123,10 @@ class Viewer:
             self._watch.look()
         for panels in list(self._panels.values()):
             for panel in panels:
-                panel.refresh()
+                try:
+                    panel.refresh()
+                except Exception:  # One browser's trouble is nobody else's.
+                    log.debug("a group of controls could not be brought up to date", exc_info=True)
 
 
 class LiveViewer(Listener):
@@ -197,8 +206,10 @@ def view(
             watch = FileWatch(scene_file(path))
             try:
                 source = load(path, door, device)
-            except SplatError as problem:
-                announce(f"{problem}. The scene from before is shown again.")
+            except Exception as problem:  # A larger scene may not fit beside the one that is shown.
+                if not isinstance(problem, SplatError):
+                    log.exception("the new scene could not be read")
+                announce(f"{str(problem) or type(problem).__name__}. The scene from before is shown again.")
     except KeyboardInterrupt:
         pass
     finally:

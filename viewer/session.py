@@ -113,7 +113,18 @@ class Session:
     @property
     def has_room(self) -> bool:
         """Whether controls fit beside the picture; on an upright phone they lie on it."""
-        return self.client.camera.aspect > 0.8
+        return self._aspect > 0.8
+
+    @property
+    def _aspect(self) -> float:
+        """Width over height of the canvas; of a page that is not shown the canvas has none."""
+        camera = self.client.camera
+        return max(1, camera.image_width) / max(1, camera.image_height)
+
+    def leave(self) -> None:
+        """The browser has gone; whatever still works for it sends nothing any more."""
+        with self._lock:
+            self.left = True
 
     def choose(self, **changes: Any) -> None:
         """Changes fields of the request other than the camera's."""
@@ -139,7 +150,7 @@ class Session:
             view = self.view if at_photo else None
             if view is not None:
                 # The window may have changed its shape; all of the photo is to stay in it.
-                camera.fov = covering_fov(self.source.views[view].camera, camera.aspect)
+                camera.fov = covering_fov(self.source.views[view].camera, self._aspect)
                 pose = replace(pose, fov=round(float(camera.fov), 6))
             self._send(replace(self._request, pose=pose, width=width, height=height, view=view))
 
@@ -158,7 +169,7 @@ class Session:
 
     def photo_stand(self, index: int) -> tuple[Stand, float]:
         """Where a photo was taken, and the field of view that shows all of it, radians."""
-        fov = covering_fov(self.source.views[index].camera, self.client.camera.aspect)
+        fov = covering_fov(self.source.views[index].camera, self._aspect)
         return self._space.stand(_viewmat(self.source, index)), fov
 
     def show(self, frame: Frame) -> int:
@@ -259,6 +270,8 @@ class Session:
         self.look()
 
     def _send(self, request: Request) -> None:
+        if self.left:
+            return
         self._request = request
         self.pump.request(self.client.client_id, request, self._space)
 

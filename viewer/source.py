@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ class SceneSource(Protocol):
         background: red, green, blue in [0, 1] that it is meant for.
         scale: how long its units are, once somebody has said.
         up: [3] the direction that somebody chose as up; None before.
+        worked: seconds that work on the Gaussians has taken from a training run so far, without what it waited for.
     """
 
     title: str
@@ -61,6 +63,7 @@ class SceneSource(Protocol):
     background: tuple[float, float, float]
     scale: Scale
     up: Array | None
+    worked: float
 
     @property
     def generation(self) -> int:
@@ -105,6 +108,7 @@ class FileSource:
     """
 
     training = False
+    worked = 0.0
 
     def __init__(
         self,
@@ -173,6 +177,7 @@ class TrainingSource:
         self.evaluation: EvalReport | None = None
         self.history = History("loss", "psnr", "gaussians")
         self.held_out: dict[int, float] = {}
+        self.worked = 0.0
         self.speed = 0.0
         self.reason = ""
         self.trainer = trainer
@@ -214,11 +219,13 @@ class TrainingSource:
 
         def between_steps(trainer: Trainer) -> None:
             if claim.acquire(blocking=False):
+                started = time.monotonic()
                 try:
                     results.append(work(trainer.gaussians()))
                 except Exception as error:  # Raised again where it was asked for: training goes on.
                     errors.append(error)
                 finally:
+                    self.worked += time.monotonic() - started
                     done.set()
 
         if not self.ended:

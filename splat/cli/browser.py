@@ -28,10 +28,11 @@ def has_screen() -> bool:
 def announce(text: str) -> None:
     """Says what the viewer has to say, and opens its link where there is a screen to open it on."""
     say(text)
-    if has_screen() and sys.stderr.isatty():
+    link = next((word for word in text.split() if word.startswith("http:")), None)
+    if link is not None and has_screen() and sys.stderr.isatty():
         import webbrowser
 
-        webbrowser.open(next(word for word in text.split() if word.startswith("http")))
+        webbrowser.open(link)
 
 
 def wait_for_interrupt(text: str) -> None:

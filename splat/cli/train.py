@@ -136,7 +136,9 @@ def train_scene(options: Train, scene: Scene, report: Any) -> int:
     values = summary(run)
     report(values, as_text(values))
     if viewer is not None:
-        if run.reason == "done" and not options.close_when_done:
+        from splat.viewer.panels.train import STOPPED_THERE
+
+        if run.reason in ("done", TIME, STOPPED_THERE) and not options.close_when_done:
             wait_for_interrupt("The viewer stays open until Ctrl-C.")
         viewer.close()
     return 0 if run.reason in ("done", TIME) else STOPPED

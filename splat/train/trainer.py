@@ -122,6 +122,7 @@ class Trainer:
 
     def pause(self) -> None:
         """Rests after the current step until `resume()`; `between_steps` callbacks still run."""
+        self._granted = 0
         self._resumed.clear()
 
     def resume(self) -> None:

@@ -335,3 +335,23 @@ def test_who_comes_later_begins_at_the_size_that_was_found() -> None:
     scheduler.update(2, looking(1.0), 6.0)
     job = drawn(scheduler, 6.0)
     assert job is not None and (job.client, job.quality, job.width) == (2, "preview", 300)
+
+
+def test_a_photo_that_cannot_be_compared_holds_up_no_picture() -> None:
+    scheduler = FrameScheduler()
+    scheduler.update(1, looking(view=3), 0.0)
+    drawn(scheduler, 0.0)
+    score = scheduler.next(1.0, 0)
+    assert score is not None and score.quality == "score"
+    scheduler.failed(score, 1.0)
+    assert scheduler.next(1.0, 0) is None and scheduler.next(60.0, 0) is None
+    scheduler.update(1, looking(1.0), 60.1)
+    job = scheduler.next(60.1, 0)
+    assert job is not None and job.quality == "preview"
+
+
+def test_one_large_picture_does_not_stop_the_others_for_minutes() -> None:
+    allowance = Allowance(0.1)
+    assert allowance.allows(0.0)
+    allowance.spend(100.0)
+    assert not allowance.allows(19.0) and allowance.allows(21.0)

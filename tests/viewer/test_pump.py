@@ -193,3 +193,42 @@ def test_tasks_take_turns_and_one_that_fails_ends_alone(screen: Screen) -> None:
     pump.begin(both())
     screen.wait(lambda: ("second", 2) in done)
     assert done == [("first", 0), ("second", 0), ("second", 1), ("second", 2)]
+
+
+class Busy(FileSource):
+    """A run that trains so that each picture is of a new scene and takes more than its share."""
+
+    training = True
+
+    @property
+    def generation(self) -> int:
+        return int(1000 * time.monotonic())
+
+    @property
+    def worked(self) -> float:
+        return 0.2 * self.pictures
+
+    def __init__(self) -> None:
+        self.pictures = 0
+        super().__init__(made_up_scene(), "busy")
+
+    def with_gaussians(self, work: Callable[[Gaussians], Result]) -> Result:
+        self.pictures += 1
+        return super().with_gaussians(work)
+
+
+def test_tasks_go_on_beside_a_run_that_always_has_a_newer_picture(screen: Screen) -> None:
+    source, done = Busy(), []
+    pump = screen.pump(source)
+    pump.allowance.share = 0.2
+
+    def task() -> Iterator[None]:
+        for piece in range(3):
+            done.append((piece, source.pictures))
+            yield
+
+    pump.request(1, REQUEST, space())
+    screen.wait(lambda: source.pictures >= 2)
+    pump.begin(task())
+    screen.wait(lambda: len(done) == 3)
+    assert done[2][1] - done[0][1] <= 3

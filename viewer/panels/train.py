@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import viser
 
 
+#: Why a run ended that somebody stopped here.
+STOPPED_THERE = "stopped on the page"
 #: Seconds between two looks at the curves: each is sent whole.
 PLOT_EVERY = 1.0
 HEIGHT = 130  # of a plot, px
@@ -112,7 +114,7 @@ class TrainPanel:
             stop, go_on = gui.add_button("Stop and keep"), gui.add_button("Go on training")
 
         def stopped() -> None:
-            self._source.trainer.request_stop("stopped on the page")
+            self._source.trainer.request_stop(STOPPED_THERE)
             modal.close()
 
         stop.on_click(lambda _: stopped())
