@@ -132,10 +132,13 @@ class Flight:
         rotation = self._aimed(place[:3], quaternions.to_matrix(quat))
         return View(_viewmat(place[:3], rotation), 2 * math.atan(math.exp(place[3])))
 
+    def count(self, fps: float) -> int:
+        """How many pictures a video has; at least 1."""
+        return max(1, round(self.duration * fps) + (0 if self._closed else 1))
+
     def times(self, fps: float) -> list[float]:
         """The moments of a video's pictures; the last of a loop is the one before the first comes again."""
-        count = round(self.duration * fps) + (0 if self._closed else 1)
-        return [index / fps for index in range(max(1, count))]
+        return [index / fps for index in range(self.count(fps))]
 
     def cameras(self, fps: float, width: int, height: int) -> Iterator[Cameras]:
         """A camera for each picture of a video, each a batch of one, on the CPU."""

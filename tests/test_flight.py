@@ -136,6 +136,12 @@ def test_it_keeps_what_it_looks_at_in_the_middle_and_upright() -> None:
     assert upright.viewmat[1, 1] > 0.9
 
 
+def test_pictures_are_counted_without_making_them() -> None:
+    for flight in (Flight(), Flight(KEYS[:1]), Flight(KEYS), Flight(KEYS, loop=True)):
+        assert [flight.count(fps) for fps in (0.01, 3, 10)] == [len(flight.times(fps)) for fps in (0.01, 3, 10)]
+    assert Flight(KEYS[:1] + 999 * (replace(KEYS[1], travel=3600.0, hold=0.0),)).count(120) == 999 * 3600 * 120 + 1
+
+
 def test_pictures_of_a_loop_do_not_repeat_the_first() -> None:
     assert len(Flight(KEYS).times(10)) == 66 and len(Flight(KEYS, loop=True).times(10)) == 85
     cameras = list(Flight(KEYS).cameras(2, 80, 60))

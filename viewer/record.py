@@ -20,6 +20,7 @@ from splat.gaussians import Gaussians
 from splat.video import even, video_writer
 from splat.viewer.frames import Request
 from splat.viewer.modes import Look, draw, halved
+from splat.viewer.saving import MOST_SENT
 from splat.viewer.source import SceneSource
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Recording:
         check_size(width, height)
         if len(flight.keys) < 2:
             raise SplatError("A flight has two keys or more: add some (the key K) where the camera shall pass.")
-        self.done, self.total = 0, len(flight.times(fps))
+        self.done, self.total = 0, flight.count(fps)
         if self.total > MOST_PICTURES:
             raise SplatError(
                 f"The video would have {self.total:,} pictures, {MOST_PICTURES:,} are the most: make it shorter."
@@ -94,8 +95,10 @@ class Recording:
                         if self._cancelled:
                             raise _Cancelled
                         add(picture(self._source, self._request, camera, self._near))
+                        _check_sendable(Path(folder))
                         self.done += 1
                         yield
+                _check_sendable(Path(folder))
                 self._finish(file.read_bytes())
         except _Cancelled:
             self.problem = "Cancelled; nothing was kept."
@@ -105,6 +108,15 @@ class Recording:
             self.problem = str(error) or type(error).__name__
         finally:
             self.ended = True
+
+
+def _check_sendable(folder: Path) -> None:
+    """Gives up a video, whole or on its way, whose folder has more bytes than the page takes."""
+    if sum(file.stat().st_size for file in folder.iterdir()) > MOST_SENT:
+        raise SplatError(
+            f"The video has more than {MOST_SENT / 1e6:,.0f} MB, which is too much for the page: save the path, and "
+            "render it with `splat render SCENE --path PATH.json -o VIDEO.mp4`."
+        )
 
 
 class _Cancelled(Exception):

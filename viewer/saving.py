@@ -13,6 +13,8 @@ from splat.formats import write
 from splat.gaussians import Gaussians
 from splat.viewer.source import SceneSource
 
+#: Bytes of a file that is sent through the page, at most: all of it is held in memory until the browser has it.
+MOST_SENT = 1_000_000_000
 #: Beside it a temporary file gets a longer name, and file systems end at 255 bytes.
 MOST_LETTERS = 60
 _NAME = re.compile(r"[^\W_][\w .()+-]*")

@@ -16,6 +16,7 @@ from PIL import Image
 from splat.errors import SplatError
 from splat.flight import Flight, Key
 from splat.render import render
+from splat.viewer import record
 from splat.viewer.camera import Pose
 from splat.viewer.frames import Request
 from splat.viewer.record import MOST_SIDE, Recording, file_name, screenshot
@@ -115,9 +116,22 @@ def test_what_is_too_large_is_refused() -> None:
         recording(flight=Flight(KEYS[:1]))
     with pytest.raises(SplatError, match="20,000 are the most"):
         recording(flight=Flight(KEYS).lasting(3600), fps=60)
+    # A path that can be loaded; its moments alone would take 27 GB.
+    endless = Flight(tuple(replace(KEYS[0], travel=3600.0, hold=3600.0) for _ in range(1000)))
+    with pytest.raises(SplatError, match="have 863,568,001 pictures, 20,000 are the most: make it shorter"):
+        recording(flight=endless, fps=120)
     camera = circle_of_cameras()[0].resized(5000, 5000)
     with pytest.raises(SplatError, match="5000 × 5000 is no size for a picture: choose up to 8 million"):
         next(screenshot(source(), REQUEST, camera, NEAR, smooth=True, finish=FILES.append))
+
+
+def test_a_video_too_large_for_the_page_is_not_sent(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "MOST_SENT", 1000)
+    video = recording()
+    for _ in video.pieces():
+        pass
+    assert video.ended and not FILES and not list(temporary.iterdir())
+    assert "too much for the page" in video.problem and "`splat render SCENE --path PATH.json" in video.problem
 
 
 def test_files_are_named_after_the_scene_whatever_it_is_called() -> None:
