@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import time
 from collections.abc import Iterable, Iterator
 
 from torch import Tensor
@@ -10,8 +13,12 @@ from splat.errors import SplatError
 from splat.viewer.compare import resized
 from splat.viewer.pump import Pump
 
+log = logging.getLogger(__name__)
+
 #: Of a thumbnail's longer side, px.
 SIDE = 320
+#: Seconds after which a photo that could not be read is tried again.
+AGAIN = 30.0
 
 
 class Gallery:
@@ -27,7 +34,7 @@ class Gallery:
 
     def __init__(self, pump: Pump) -> None:
         self._pump, self._source = pump, pump.source
-        self._asked: set[int] = set()
+        self._readable_at: dict[int, float] = {}  # By the photo's number, on the steady clock; inf once it is read.
         self.thumbnails: dict[int, Tensor] = {}
         self.scores: dict[int, float] = {}
         self.measured_at = 0
@@ -35,9 +42,10 @@ class Gallery:
         self.problem = ""
 
     def ask(self, indices: Iterable[int]) -> None:
-        """Has the thumbnails of these photos read, one after another."""
-        missing = [index for index in indices if index not in self._asked]
-        self._asked.update(missing)
+        """Has the thumbnails of these photos read, one after another, unless they are known or on their way."""
+        now = time.monotonic()
+        missing = [index for index in indices if self._readable_at.get(index, now) <= now]
+        self._readable_at.update(dict.fromkeys(missing, math.inf))
         if missing:
             self._pump.begin(self._read(missing))
 
@@ -56,21 +64,32 @@ class Gallery:
         for index in indices:
             try:
                 self.thumbnails[index] = _thumbnail(self._source.photo(index))
-            except SplatError:
-                pass  # Who wants to see the photo itself is told.
+            except Exception as error:
+                # Who wants to see the photo itself is told.
+                if not isinstance(error, SplatError):
+                    log.exception("the thumbnail of %s could not be made", self._source.views[index].name)
+                self._readable_at[index] = time.monotonic() + AGAIN
             yield
 
     def _measure(self, scores: dict[int, float]) -> Iterator[None]:
-        for index in range(len(self._source.views)):
-            if not self.measuring or self.scores is not scores:
-                return
-            try:
+        from splat.viewer.panels.text import without_folders  # The panels import this module.
+
+        try:
+            for index in range(len(self._source.views)):
+                if not self.measuring or self.scores is not scores:
+                    return
                 scores[index] = self._pump.score(index)[0]
-            except SplatError as error:
-                self.problem = str(error)
-                break
-            yield
-        self.measuring = False
+                yield
+        except Exception as error:
+            problem = str(error)
+            if not isinstance(error, SplatError):
+                problem = f"The photo {self._source.views[len(scores)].name} could not be measured; the log says why"
+                log.exception(problem)
+            if self.scores is scores:
+                self.problem = without_folders(problem)
+        finally:
+            if self.scores is scores:
+                self.measuring = False
 
 
 def _thumbnail(photo: Tensor) -> Tensor:

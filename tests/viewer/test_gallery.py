@@ -99,6 +99,64 @@ def test_measuring_ends_where_a_photo_is_gone_and_says_so(torn: Gallery) -> None
     assert sorted(torn.scores) == [0, 1] and torn.problem == "The photo 2.png is gone"
 
 
+@pytest.mark.parametrize("error", [ValueError("/home/ann/photos/1.png is odd"), MemoryError()])
+def test_measuring_ends_whatever_goes_wrong(
+    gallery: Gallery, photos: Photos, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    read = photos.image
+
+    def fail_at_the_second(index: int) -> torch.Tensor:
+        if index == 1:
+            raise error
+        return read(index)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(photos, "image", fail_at_the_second)
+        gallery.measure()
+        wait(lambda: not gallery.measuring)
+        assert sorted(gallery.scores) == [0]
+        assert gallery.problem == "The photo 1.png could not be measured; the log says why"
+    gallery.measure()
+    wait(lambda: not gallery.measuring)
+    assert sorted(gallery.scores) == [0, 1] and not gallery.problem
+
+
+def test_a_problem_names_no_folders(gallery: Gallery, photos: Photos, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(index: int) -> torch.Tensor:
+        raise SplatError(f"/home/ann/photos/{index}.png is gone")
+
+    monkeypatch.setattr(photos, "image", gone)
+    gallery.measure()
+    wait(lambda: not gallery.measuring)
+    assert gallery.problem == "0.png is gone"
+
+
+def test_one_bad_photo_leaves_the_others_alone_and_is_tried_again(
+    torn: Gallery, photos: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, broken = photos.image, [True]
+
+    def odd(index: int) -> torch.Tensor:
+        if index == 1 and broken[0]:
+            photos.read.append(index)
+            raise ValueError("the photo is odd")
+        return read(index)
+
+    monkeypatch.setattr(photos, "image", odd)
+    torn.ask([1, 3, 0])
+    wait(lambda: sorted(torn.thumbnails) == [0, 3])
+    torn.ask([1])  # A page asks twice a second.
+    torn.ask([2])
+    wait(lambda: 2 in photos.read)
+    assert photos.read.count(1) == 1
+    broken[0] = False
+    torn._readable_at[1] = 0.0  # Half a minute later.
+    torn.ask([1])
+    wait(lambda: sorted(torn.thumbnails) == [0, 1, 3])
+    torn.ask([0, 1, 3])
+    assert photos.read.count(1) == 2
+
+
 def test_measuring_can_be_stopped(torn: Gallery, photos: Photos, monkeypatch: pytest.MonkeyPatch) -> None:
     read = photos.image
 
