@@ -51,11 +51,11 @@ def judge(raw: bytes | str) -> Verdict:
         return "drop"
     try:
         message = msgspec.msgpack.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            return "drop"
+        possible = _is_finite(message) and (message["type"] != "ViewerCameraMessage" or _is_camera(message))
+    except (msgspec.DecodeError, ValueError, RecursionError):  # A ValueError is text that is no UTF-8.
         return "drop"
-    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-        return "drop"
-    possible = _is_finite(message) and (message["type"] != "ViewerCameraMessage" or _is_camera(message))
     return "take" if possible else "skip"
 
 

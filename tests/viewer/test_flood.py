@@ -106,6 +106,20 @@ def test_impossible_cameras_are_passed_over(changes: dict[str, Any]) -> None:
     assert judge(camera(**changes)) == "skip"
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"\x82\xa4type\xa1x\xa1a" + b"\x91" * 400 + b"\xc0",
+        b"\x82\xa4type\xa1x\xa1a" + b"\x91" * 100_000 + b"\xc0",
+        b"\x81\xa4type\xa2\xff\xfe",
+        b"\x82\xa4type\xa1x\xa2\xff\xfe\x01",
+    ],
+    ids=["nested", "nested deep", "no UTF-8", "no UTF-8 for a name"],
+)
+def test_what_no_page_can_have_sent_ends_the_connection(message: bytes) -> None:
+    assert judge(message) == "drop"
+
+
 def test_a_camera_moved_as_fast_as_a_page_moves_it_is_no_flood() -> None:
     budget, now = Budget(), 100.0
     for _ in range(60_000):
