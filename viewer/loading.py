@@ -93,11 +93,12 @@ def scene_file(path: Path) -> Path:
 def _read_through(path: Path, page: LoadingPage) -> None:
     """Has the system fetch a file, which is the slow part and can be counted; from then on it lies in memory."""
     try:
-        total, done = path.stat().st_size, 0
+        total, done = max(1, path.stat().st_size), 0
         with path.open("rb", buffering=0) as file:
             while piece := len(file.read(PIECE)):
                 done += piece
-                page.tell(f"Loading {path.name}: {100 * done // total} %", 100 * done // total)
+                percent = min(100, 100 * done // total)  # The file may grow meanwhile.
+                page.tell(f"Loading {path.name}: {percent} %", percent)
     except OSError:
         return  # Whoever reads it in earnest says what is wrong.
     page.tell(f"Preparing {path.name}…", None)

@@ -80,6 +80,36 @@ def test_a_file_that_cannot_be_read_is_said_to_whoever_waits_for_it(
     assert str(tmp_path) not in told[-1]["text"]
 
 
+def test_a_file_that_grows_while_it_is_read_is_never_more_than_whole(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "PIECE", 4)
+    growing, told = tmp_path / "growing.ply", []
+    growing.touch()
+    page = LoadingPage(door)
+    tell = page.tell
+
+    def note(text: str, percent: int | None) -> None:
+        told.append(percent)
+        tell(text, percent)
+
+    real_stat = Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        found = real_stat(path, **options)
+        if path == growing and not found.st_size:
+            growing.write_bytes(b"ply and so on")
+        return found
+
+    monkeypatch.setattr(page, "tell", note)
+    monkeypatch.setattr(Path, "stat", stat)
+    try:
+        loading._read_through(growing, page)
+    finally:
+        page.close()
+    assert told == [100, 100, 100, 100, None]
+
+
 def test_an_empty_scene_has_a_page(door: Door) -> None:
     empty = FileSource(made_up_scene().select(torch.arange(0)), "empty")
     viewer = Viewer(empty, door.again())
