@@ -17,6 +17,8 @@ from splat.gaussians import Gaussians
 
 #: Size and vertical field of view (radians) of pictures of a file that comes without cameras.
 WIDTH, HEIGHT, FOV_Y = 960, 640, math.radians(45)
+#: Pictures of a flight at most: an hour at 60 a second.
+MOST_FRAMES = 216_000
 #: Size of a flight's pictures, which itself has none.
 FLIGHT_SIZE = 1920, 1080
 
@@ -59,6 +61,9 @@ def _from_file(path: Path, fps: int) -> list[Cameras]:
     flight = from_object(values, str(path))
     if not flight.keys:
         raise SplatError(f"{path} is a flight without keys: add some in the viewer's Path tab.")
+    count = flight.count(fps)
+    if count > MOST_FRAMES:
+        raise SplatError(f"{path} takes {count:,} pictures at {fps} a second, more than {MOST_FRAMES:,}: shorten it.")
     return list(flight.cameras(fps, *FLIGHT_SIZE))
 
 

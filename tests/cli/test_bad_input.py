@@ -15,6 +15,8 @@ from command_line import SMALL
 from full_disk import files_of_at_most
 
 from splat.cli.main import main
+from splat.flight import Flight, Key
+from splat.formats.flight import to_json
 
 Words = list[str]
 
@@ -216,6 +218,7 @@ def test_render_flags(words: Words, said: str, run: Path, tmp_path: Path, capfd:
         ('{"views": []}', 'no list "views"'),
         ('{"keys": [], "version": 1}', "is a flight without keys"),
         ('{"keys": [{}], "version": 1}', "position of key 1 is no list"),
+        (to_json(Flight((Key((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), 0.8, hold=3600.0),) * 9)), "more than"),
         ('{"keys": []}', "is of version None"),
         ('{"views": [{"width": 4}]}', "it lacks 'viewmat'"),
         ('{"views": [{"width": 4, "height": 4, "viewmat": [[1]], "K": [[1]]}]}', "viewmats must be"),
