@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from splat.cameras import Cameras, focus_point, intrinsics
+from splat.quaternions import to_matrix
 
 Array = NDArray[np.float64]
 
@@ -45,14 +46,7 @@ class Pose:
     @property
     def rotation(self) -> Array:
         """[3, 3], view space from camera: its columns are the camera's right, down and forward."""
-        w, x, y, z = np.asarray(self.wxyz, dtype=np.float64) / np.linalg.norm(self.wxyz)
-        return np.array(
-            [
-                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-            ]
-        )
+        return to_matrix(self.wxyz)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 from made_up import circle_of_cameras, made_up_scene
 
 from splat.gaussians import SH_C0
+from splat.quaternions import to_matrix
 from splat.viewer.camera import ViewSpace
 from splat.viewer.splats import splats
 
@@ -24,14 +25,7 @@ def test_splats_are_the_scene_in_view_space() -> None:
     moved = scene.transform(similarity.float())
     assert np.allclose(found.centers, moved.means.numpy(), atol=1e-5)
     for covariance, quat, scales in zip(found.covariances, moved.quats, moved.scales, strict=True):
-        w, x, y, z = (quat / quat.norm()).tolist()
-        turn = np.array(
-            [
-                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-            ]
-        )
+        turn = to_matrix(quat.numpy())
         wanted = turn @ np.diag(scales.numpy() ** 2) @ turn.T
         assert np.allclose(covariance, wanted, atol=1e-5 * np.abs(wanted).max())
     assert np.allclose(found.rgbs, (0.5 + SH_C0 * scene.sh[:, 0]).clamp(0, 1)) and found.opacities.shape == (60, 1)
