@@ -6,6 +6,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from splat.viewer.panels.text import paragraph
+
 if TYPE_CHECKING:
     from splat.viewer.session import Session
 
@@ -46,7 +48,7 @@ class ReloadOffer:
     def __init__(self, session: Session, watch: FileWatch) -> None:
         gui = session.client.gui
         self._watch = watch
-        self._text = gui.add_markdown(f"**{watch.name}** was replaced on disk.", visible=False)
+        self._text = gui.add_html(paragraph(f"{watch.name} was replaced on disk."), visible=False)
         self._button = gui.add_button(
             "Reload",
             visible=False,

@@ -11,7 +11,8 @@ from splat.viewer.commands import command
 from splat.viewer.compare import DIFFERENCE_MAP, DIFFERENCE_MOST
 from splat.viewer.frames import Compare
 from splat.viewer.frusta import Frusta
-from splat.viewer.panels.text import number
+from splat.viewer.panels.text import number, paragraph
+from splat.viewer.panels.values import on_choice, within
 from splat.viewer.session import Session
 from splat.viewer.source import TrainingSource
 
@@ -66,11 +67,12 @@ class CamerasPanel:
         )
         self._progress = gui.add_progress_bar(0.0, visible=False)
         self._summary = gui.add_markdown("", visible=False)
-        self._photo.on_update(lambda event: self._visit_chosen() if event.client else None)
+        self._problem = gui.add_html("")
+        on_choice(self._photo, self._visit_label, by_hand=True)
         self._by.on_update(lambda _: self._list())
-        way.on_click(lambda _: self._go_by(STEPS[way.value]))
-        self._compare.on_update(lambda _: self._choose_compare())
-        self._wipe.on_update(lambda _: session.choose(wipe=self._wipe.value))
+        on_choice(way, lambda step: self._go_by(STEPS[step]))
+        on_choice(self._compare, lambda compare: self._choose_compare(cast(Compare, compare)))
+        self._wipe.on_update(lambda _: session.choose(wipe=within(self._wipe, session.chosen.wipe)))
         cameras.on_update(lambda _: self._show_cameras(cameras.value))
         self._measure.on_click(lambda _: self._toggle_measuring())
         command(session, "Next photo", "arrowright", lambda: self._go_by(1), modifier="shift")
@@ -96,6 +98,7 @@ class CamerasPanel:
         summary = self._summarise()
         _set(self._summary, "content", summary)
         _set(self._summary, "visible", bool(summary))
+        _set(self._problem, "content", paragraph(gallery.problem))
 
     def _label(self, index: int) -> str:
         view = self._session.source.views[index]
@@ -138,9 +141,9 @@ class CamerasPanel:
     def _summarise(self) -> str:
         """What measuring came to."""
         gallery, source = self._gallery, self._session.source
-        if gallery.measuring or not (gallery.scores or gallery.problem):
+        if gallery.measuring or not gallery.scores:
             return ""
-        lines = [gallery.problem] if gallery.problem else []
+        lines: list[str] = []
         for name, held_out in (("Training", False), ("Held-out", True)):
             scores = [score for index, score in gallery.scores.items() if source.views[index].held_out == held_out]
             if scores:
@@ -159,8 +162,11 @@ class CamerasPanel:
             self._frusta.visit(self._order[place % len(self._order)])
             self.refresh()
 
-    def _visit_chosen(self) -> None:
-        self._frusta.visit(self._order[self._labels().index(self._photo.value)])
+    def _visit_label(self, label: str) -> None:
+        # The list may be in another order by now.
+        labels = self._labels()
+        if label in labels:
+            self._frusta.visit(self._order[labels.index(label)])
 
     def _show_cameras(self, wanted: bool) -> None:
         self._frusta.wanted = wanted
@@ -173,8 +179,7 @@ class CamerasPanel:
             self._gallery.measure()
         self.refresh()
 
-    def _choose_compare(self) -> None:
-        compare = cast(Compare, self._compare.value)
+    def _choose_compare(self, compare: Compare) -> None:
         self._wipe.visible = compare == "wipe"
         self._key.visible = compare == "difference"
         if compare != "off" and not self._session.at_photo and self._session.view is not None:
@@ -183,8 +188,7 @@ class CamerasPanel:
         self.refresh()
 
     def _next_compare(self) -> None:
-        following = CHOICES[(CHOICES.index(cast(Compare, self._compare.value)) + 1) % len(CHOICES)]
-        self._compare.value = following
+        self._compare.value = CHOICES[(CHOICES.index(self._session.chosen.compare) + 1) % len(CHOICES)]
 
 
 def _set(handle: object, name: str, value: object) -> None:

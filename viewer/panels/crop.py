@@ -10,6 +10,7 @@ import numpy as np
 from splat.quaternions import from_matrix, to_matrix
 from splat.viewer.camera import RADIUS, Array
 from splat.viewer.marks import Outside
+from splat.viewer.panels.values import chosen, on_choice, within
 from splat.viewer.region import Region, Shape
 from splat.viewer.session import Session
 
@@ -59,24 +60,25 @@ class Crop:
         self._outside = gui.add_dropdown(
             "Outside", OUTSIDE, initial_value=outside, visible=False, hint="How what lies outside is shown meanwhile."
         )
-        self._shape.on_update(lambda _: self._show())
-        self._outside.on_update(lambda _: changed())
+        on_choice(self._shape, lambda _: self._show())
+        on_choice(self._outside, lambda _: changed())
         for side in self._sides:
             side.on_update(lambda _: self._resize())
 
     @property
     def outside(self) -> Outside:
         """How what is not in the region is shown."""
-        return cast(Outside, self._outside.value)
+        return cast(Outside, chosen(self._outside) or OUTSIDE[0])
 
     @property
     def region(self) -> Region | None:
         """What is inside, or None while there is no crop."""
-        if self._shape.value == NONE:
+        shape = chosen(self._shape)
+        if shape in (None, NONE):
             return None
         space = self._space
         rotation = to_matrix(self._wxyz).T @ space.rotation
-        return Region(cast(Shape, self._shape.value), space.to_scene(self._centre), rotation, self._half / space.scale)
+        return Region(cast(Shape, shape), space.to_scene(self._centre), rotation, self._half / space.scale)
 
     def stop(self) -> None:
         """Takes the region away."""
@@ -95,14 +97,14 @@ class Crop:
     @property
     def _half(self) -> Array:
         """[3] half of the extents, view space."""
-        sides = [side.value for side in self._sides]
+        sides = [within(side, side.min) for side in self._sides]
         if self._shape.value == "sphere":
             sides = sides[:1] * 3
         return 0.5 * self._space.scale * np.array(sides)
 
     def _show(self) -> None:
         """Puts the region into the picture, or takes it out."""
-        shape, scene = self._shape.value, self._session.client.scene
+        shape, scene = chosen(self._shape) or NONE, self._session.client.scene
         for node in self._nodes:
             node.remove()
         self._nodes, self._handles = [], []

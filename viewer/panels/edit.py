@@ -14,6 +14,7 @@ from splat.viewer.panels.crop import Crop
 from splat.viewer.panels.save import Save
 from splat.viewer.panels.select import Select
 from splat.viewer.panels.text import number
+from splat.viewer.panels.values import on_choice
 from splat.viewer.session import Session
 from splat.viewer.source import FileSource
 
@@ -41,8 +42,8 @@ class EditPanel:
         self._select = Select(session, self._source, self._mark, self._delete)
         steps = gui.add_button_group("Edits", (UNDO, REDO), hint="Also Ctrl Z and Ctrl Shift Z.")
         self._text = gui.add_markdown("")
-        crop.on_click(lambda _: self._cut(crop.value == KEEP))
-        steps.on_click(lambda _: self._step(Edits.undo if steps.value == UNDO else Edits.redo))
+        on_choice(crop, lambda side: self._cut(side == KEEP))
+        on_choice(steps, lambda step: self._step(Edits.undo if step == UNDO else Edits.redo))
         self._save = None
         if self._source.path is not None:
             self._save = Save(session, [self._source.path.suffix], download=False, label="Save edited scene")

@@ -8,6 +8,7 @@ import numpy as np
 
 from splat.viewer.camera import Array, ViewSpace
 from splat.viewer.commands import command
+from splat.viewer.panels.values import chosen, on_choice, within
 from splat.viewer.pivot import place_at
 from splat.viewer.scale import Scale
 from splat.viewer.session import Session, view_space
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 START, STOP = "Measure a distance", "Stop measuring"
 UNITS = ("m", "cm", "mm", "ft", "in")
+#: Of a true length, in its unit.
+LONGEST = 1e6
 VIEW, FLIP, CAMERAS = "this view", "flip", "cameras"
 COLOR = (0, 220, 255)
 
@@ -34,7 +37,7 @@ class MeasurePanel:
         self._button = gui.add_button(START, hint="Then click two places in the picture. Also the key M.")
         self._text = gui.add_markdown("")
         self._length = gui.add_number(
-            "True length", 1.0, min=0.0, step=0.001, hint="How long the measured distance really is."
+            "True length", 1.0, min=0.0, max=LONGEST, step=0.001, hint="How long the measured distance really is."
         )
         self._unit = gui.add_dropdown("Unit", UNITS, hint="Of the true length.")
         scale = gui.add_button("Set scale", hint="From then on all lengths are said in this unit.")
@@ -46,7 +49,7 @@ class MeasurePanel:
         )
         self._button.on_click(lambda _: self._switch())
         scale.on_click(lambda _: self._set_scale())
-        up.on_click(lambda _: self._set_up(up.value))
+        on_choice(up, self._set_up)
         command(session, START, "M", self._switch)
         self._say()
 
@@ -110,14 +113,17 @@ class MeasurePanel:
         self._scale.content = known if scale.unit else "The true size of the scene is not known yet."
 
     def _set_scale(self) -> None:
-        session, length = self._session, float(self._length.value)
+        session, length, unit = self._session, within(self._length, 0.0), chosen(self._unit)
         if len(self._places) < 2:  # noqa: PLR2004
             session.tell("Measure a distance first: the scale follows from how long it really is.")
-        elif length <= 0:
+            return
+        distance = float(np.linalg.norm(self._places[1] - self._places[0]))
+        if distance == 0:
+            session.tell("Both places are the same; measure between two that are apart.")
+        elif length == 0:
             session.tell("Type how long the measured distance really is.")
-        else:
-            distance = float(np.linalg.norm(self._places[1] - self._places[0]))
-            session.source.scale = Scale(length / distance, self._unit.value)
+        elif unit is not None:
+            session.source.scale = Scale(length / distance, unit)
             self.refresh()
 
     def _set_up(self, chosen: str) -> None:

@@ -16,9 +16,10 @@ from splat.errors import SplatError
 from splat.flight import EASINGS, Easing, Flight, Key, View
 from splat.formats.flight import LEAST_FOV, LEAST_SECONDS, MOST_FOV, MOST_KEYS, MOST_SECONDS, from_json, to_json
 from splat.viewer.commands import command
-from splat.viewer.panels.text import duration, number, without_folders
+from splat.viewer.panels.text import duration, number, paragraph, without_folders
+from splat.viewer.panels.values import chosen, clamped, on_choice, pixels, within
 from splat.viewer.path import Player, orbit, pose_at, through_photos, view_of
-from splat.viewer.record import Recording, file_name
+from splat.viewer.record import MOST_SIDE, Recording, file_name
 from splat.viewer.session import Session
 from splat.viewer.source import TrainingSource
 
@@ -121,13 +122,19 @@ class PathPanel:
                 "Size", [*SIZES, TYPED], initial_value="1080p", hint="Of the video's pictures."
             )
             self._typed = gui.add_vector2(
-                "Pixels", (1080, 1080), min=(2, 2), step=2, visible=False, hint="Width and height."
+                "Pixels",
+                (1080, 1080),
+                min=(2, 2),
+                max=(MOST_SIDE, MOST_SIDE),
+                step=2,
+                visible=False,
+                hint="Width and height.",
             )
             self._fps = gui.add_number("Per second", 30, min=1, max=120, step=1, hint="Pictures a second.")
             self._render = gui.add_button("Render video", hint="Draws it and offers an MP4 file to download.")
             self._bar = gui.add_progress_bar(0.0, visible=False)
             self._cancel = gui.add_button("Cancel", visible=False, hint="Gives the video up; nothing is kept.")
-            self._progress = gui.add_markdown("", visible=False)
+            self._progress = gui.add_html("", visible=False)
         with gui.add_folder("File", expand_by_default=False):
             save = gui.add_button(
                 "Save path", hint="Downloads it; for `splat render RUN --path FILE -o VIDEO.mp4`, or to load it again."
@@ -137,13 +144,13 @@ class PathPanel:
             )
 
         add.on_click(lambda _: self._add())
-        preset.on_click(lambda _: self._take(preset.value))
+        on_choice(preset, self._take)
         self._undo.on_click(lambda _: self._go_back())
         self._time.on_update(lambda event: self._seek() if event.client else None)
         self._play.on_click(lambda _: self._toggle())
-        self._key.on_update(lambda event: self._choose() if event.client else None)
-        actions.on_click(lambda _: self._act(actions.value))
-        order.on_click(lambda _: self._reorder(-1 if order.value.startswith("◀") else 1))
+        on_choice(self._key, self._choose, by_hand=True)
+        on_choice(actions, self._act)
+        on_choice(order, lambda way: self._reorder(-1 if way.startswith("◀") else 1))
         for handle in (self._travel, self._hold, self._fov):
             handle.on_update(lambda event: self._set_key() if event.client else None)
         self._length.on_update(lambda event: self._stretch() if event.client else None)
@@ -289,8 +296,8 @@ class PathPanel:
             self._show()
             self._player.show(self._player.flight.keys[self._chosen])
 
-    def _choose(self) -> None:
-        self._pick(int(self._key.value.split(" ")[0]) - 1)
+    def _choose(self, label: str) -> None:
+        self._pick(int(label.split(" ", maxsplit=1)[0]) - 1)
 
     def _act(self, action: str) -> None:
         with self._lock:
@@ -318,9 +325,9 @@ class PathPanel:
             if keys:
                 key = replace(
                     keys[index],
-                    fov=math.radians(_clamped(self._fov.value, LEAST_FOV, MOST_FOV)),
-                    travel=_clamped(self._travel.value, LEAST_SECONDS, MOST_SECONDS),
-                    hold=_clamped(self._hold.value, 0.0, MOST_SECONDS),
+                    fov=math.radians(within(self._fov, math.degrees(keys[index].fov))),
+                    travel=within(self._travel, keys[index].travel),
+                    hold=within(self._hold, keys[index].hold),
                 )
                 self._change(lambda flight: replace(flight, keys=(*keys[:index], key, *keys[index + 1 :])))
 
@@ -328,12 +335,12 @@ class PathPanel:
         flight = self._player.flight
         if len(flight.keys) > 1:
             shortest = LEAST_SECONDS / min(key.travel for key in flight.keys) * flight.duration
-            seconds = _clamped(self._length.value, shortest, MOST_SECONDS)
+            seconds = clamped(self._length.value, shortest, MOST_SECONDS, flight.duration)
             self._change(lambda flight: flight.lasting(seconds))
 
     def _set_flight(self) -> None:
-        easing, loop = cast(Easing, self._easing.value), bool(self._loop.value)
-        self._change(lambda flight: replace(flight, easing=easing, loop=loop))
+        easing, loop = chosen(self._easing), bool(self._loop.value)
+        self._change(lambda flight: replace(flight, easing=cast(Easing, easing or flight.easing), loop=loop))
 
     def _set_aim(self) -> None:
         x, y, z = (float(value) for value in self._session.space.to_scene(self._session.stand.look_at))
@@ -341,7 +348,7 @@ class PathPanel:
 
     def _seek(self) -> None:
         if self._player.flight.keys:
-            self._player.seek(float(self._time.value))
+            self._player.seek(within(self._time, self._player.time))
 
     def _toggle(self) -> None:
         if self._player.playing:
@@ -375,10 +382,7 @@ class PathPanel:
         self._change(lambda _: flight, 0)
 
     def _pixels(self) -> tuple[int, int]:
-        if self._size.value in SIZES:
-            return SIZES[self._size.value]
-        width, height = self._typed.value
-        return max(2, round(width)), max(2, round(height))
+        return SIZES.get(self._size.value) or pixels(self._typed)
 
     def _start_video(self) -> None:
         session = self._session
@@ -393,7 +397,7 @@ class PathPanel:
                     session.space.near,
                     self._player.flight,
                     *self._pixels(),
-                    round(_clamped(self._fps.value, 1, 120)),
+                    round(within(self._fps, 30)),
                     lambda file: session.client.send_file_download(name, file),
                 )
             except SplatError as error:
@@ -422,17 +426,13 @@ class PathPanel:
         if recording.ended:
             self._recording = None
             self._render.visible, self._bar.visible, self._cancel.visible = True, False, False
-            self._progress.content = without_folders(recording.problem) or "Done: the page offers it to download."
+            ended = without_folders(recording.problem) or "Done: the page offers it to download."
+            self._progress.content = paragraph(ended)
             return
         self._bar.value = 100 * recording.done / recording.total
         left = recording.seconds_left
         text = f"Picture {number(recording.done)} of {number(recording.total)}"
-        self._progress.content = text if left is None else f"{text} · {duration(left)} left"
-
-
-def _clamped(value: float, least: float, most: float) -> float:
-    """What was typed, within what is possible."""
-    return min(max(float(value), least), most)
+        self._progress.content = paragraph(text if left is None else f"{text} · {duration(left)} left")
 
 
 def _normalization(session: Session) -> np.ndarray:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from splat.errors import SplatError
-from splat.viewer.panels.text import number, without_folders
+from splat.viewer.panels.text import number, paragraph, without_folders
+from splat.viewer.panels.values import chosen
 from splat.viewer.saving import estimate, new_file, save
 from splat.viewer.scale import similarity
 from splat.viewer.session import Session
@@ -51,7 +52,7 @@ class Save:
             hint="Turns and scales what is saved: one unit becomes one of the unit that was set under Measure, "
             "and up becomes -y, as captures have it.",
         )
-        self._text = gui.add_markdown("")
+        self._text = gui.add_html("")
         self._progress = gui.add_progress_bar(0.0, visible=False)
         self._buttons: list[Any] = []
         self._said = ""
@@ -70,7 +71,7 @@ class Save:
                 written = sum(part.stat().st_size for part in self._path.parent.glob(f".{self._path.name}.*"))
                 self._progress.value = min(100.0, 100 * written / expected)
         size = "nobody knows how large before" if expected is None else f"about {_megabytes(expected)}"
-        text = self._said or f"{number(self._count())} Gaussians, {size}"
+        text = paragraph(self._said or f"{number(self._count())} Gaussians, {size}")
         if text != self._text.content:
             self._text.content = text
 
@@ -85,9 +86,13 @@ class Save:
             return source.edits.left
         return 0 if frame is None else frame.gaussians
 
+    @property
+    def _suffix(self) -> str:
+        return chosen(self._format) or self._format.options[0]
+
     def _expected(self) -> float | None:
         """Bytes that the file will have."""
-        return estimate(self._count(), self._sh_degree, self._format.value)
+        return estimate(self._count(), self._sh_degree, self._suffix)
 
     def _add_button(self, label: str, action: Callable[[], str], hint: str) -> None:
         button = self._session.client.gui.add_button(label, hint=hint)
@@ -111,7 +116,7 @@ class Save:
 
     def _save(self) -> str:
         assert self._beside is not None
-        path = new_file(self._beside, self._name.value, self._format.value)
+        path = new_file(self._beside, self._name.value, self._suffix)
         return f"Saved {self._write(path)}, as {path.name} beside {self._beside.name}"
 
     def _download(self) -> str:
@@ -119,7 +124,7 @@ class Save:
         if expected is not None and expected > MOST_SENT:
             raise SplatError(f"{_megabytes(expected)} are too much for the page; save it beside the scene")
         with tempfile.TemporaryDirectory() as folder:
-            path = new_file(Path(folder) / "scene", self._name.value, self._format.value)
+            path = new_file(Path(folder) / "scene", self._name.value, self._suffix)
             what = self._write(path)
             self._session.client.send_file_download(path.name, path.read_bytes(), save_immediately=True)
         return f"Sent {what}, as {path.name}"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from splat.gaussians import Gaussians
 from splat.viewer.panels.text import number
+from splat.viewer.panels.values import on_choice, within
 from splat.viewer.pivot import shows_the_scene
 from splat.viewer.selection import Limits, in_rectangle, isolation
 from splat.viewer.session import Session
@@ -81,7 +82,7 @@ class Select:
         self._drag.on_update(lambda _: self._listen())
         scene.on_rect_select(modifier="shift")(self._rectangle)
         act = {DELETE: self.delete, INVERT: self._invert, CLEAR: self.clear}
-        actions.on_click(lambda _: act[actions.value]())
+        on_choice(actions, lambda action: act[action]())
 
     def update(self) -> None:
         """Finds out what is selected of what is left; on the drawing thread."""
@@ -148,7 +149,8 @@ class Select:
         self._session.soon(self.update)
 
     def _limited(self, gaussians: Gaussians) -> Tensor:
-        limits = Limits(self._opacity.value, self._largest.value / 100, self._loneliest.value / 100)
+        opacity, largest, loneliest = (within(limit, 0.0) for limit in (self._opacity, self._largest, self._loneliest))
+        limits = Limits(opacity, largest / 100, loneliest / 100)
         return limits.rows(gaussians, self._lonely(gaussians) if limits.loneliest else None)
 
     def _listen(self) -> None:

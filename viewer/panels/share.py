@@ -8,7 +8,9 @@ from html import escape
 
 from splat.errors import SplatError
 from splat.viewer.address import address
-from splat.viewer.record import file_name, screenshot
+from splat.viewer.panels.text import without_folders
+from splat.viewer.panels.values import pixels
+from splat.viewer.record import MOST_SIDE, file_name, screenshot
 from splat.viewer.session import Session
 
 log = logging.getLogger(__name__)
@@ -35,7 +37,13 @@ class SharePanel:
                 hint="Of the picture, pixels. What the window shows from top to bottom, the picture does too.",
             )
             self._typed = gui.add_vector2(
-                "Pixels", (1080, 1080), min=(2, 2), step=1, visible=False, hint="Width and height."
+                "Pixels",
+                (1080, 1080),
+                min=(2, 2),
+                max=(MOST_SIDE, MOST_SIDE),
+                step=1,
+                visible=False,
+                hint="Width and height.",
             )
             self._smooth = gui.add_checkbox(
                 "Smooth edges", True, hint="Draws it twice as large and makes it smaller; takes four times as long."
@@ -75,15 +83,14 @@ class SharePanel:
         except Exception as error:
             if not isinstance(error, SplatError):
                 log.exception("a picture could not be drawn")
-            session.tell(str(error) or type(error).__name__)
+            session.tell(without_folders(str(error)) or type(error).__name__)
         finally:
             self._save.disabled = False
 
     def _pixels(self) -> tuple[int, int]:
         if self._size.value == WINDOW:
             return self._session.chosen.width, self._session.chosen.height
-        width, height = SIZES.get(self._size.value) or self._typed.value
-        return max(2, round(width)), max(2, round(height))
+        return SIZES.get(self._size.value) or pixels(self._typed)
 
     def _show_link(self) -> None:
         session, access = self._session, bool(self._access.value)

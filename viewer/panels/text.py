@@ -1,7 +1,8 @@
-"""Numbers as a person would write them."""
+"""Numbers and sentences as a person would read them."""
 
 from __future__ import annotations
 
+import html
 import re
 
 #: The folders of an absolute path; a folder's name may hold spaces.
@@ -24,3 +25,10 @@ def duration(seconds: float) -> str:
 def without_folders(text: str) -> str:
     """A sentence for the page: of every file on this machine it keeps the name, since others may read it too."""
     return _FOLDERS.sub("", text)
+
+
+def paragraph(*lines: str) -> str:
+    """HTML of lines that hold foreign text, such as a file's name: Markdown would draw the tags and open the pictures
+    that it names."""
+    text = "<br>".join(html.escape(line) for line in lines if line)
+    return f'<p style="margin: 0.5em 0.8em; font-size: 0.875em">{text}</p>' if text else ""

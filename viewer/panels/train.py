@@ -9,6 +9,7 @@ import numpy as np
 
 from splat.viewer.commands import command
 from splat.viewer.panels.text import duration, number
+from splat.viewer.panels.values import within
 from splat.viewer.session import Session
 from splat.viewer.source import TrainingSource
 
@@ -57,7 +58,7 @@ class TrainPanel:
         self._pause.on_click(lambda _: self._toggle())
         self._step.on_click(lambda _: source.trainer.step_once())
         self._stop.on_click(lambda _: self._ask_to_stop())
-        self._share.on_update(lambda _: setattr(self._allowance, "share", self._share.value / 100))
+        self._share.on_update(lambda _: self._choose_share())
         command(session, "Pause or resume training", "P", self._toggle)
         command(session, "Take one step while paused", "N", source.trainer.step_once)
 
@@ -103,6 +104,9 @@ class TrainPanel:
         _set(self._psnr, *history.curve("psnr"))
         _set(self._held_out, *np.array(held_out, dtype=np.float64).reshape(-1, 2).T)
         _set(self._count, *history.curve("gaussians"))
+
+    def _choose_share(self) -> None:
+        self._allowance.share = within(self._share, 100 * self._allowance.share) / 100
 
     def _ask_to_stop(self) -> None:
         gui = self._session.client.gui

@@ -9,6 +9,7 @@ from splat.viewer.colormap import key
 from splat.viewer.frames import Mode
 from splat.viewer.modes import CELL, COUNT_MAP, DEPTH_MAP, DRAWERS
 from splat.viewer.panels.text import number
+from splat.viewer.panels.values import on_choice, within
 from splat.viewer.session import Session
 from splat.viewer.splats import BYTES_EACH, MOST, BrowserPreview
 
@@ -78,14 +79,14 @@ class ViewPanel:
         )
         if not session.source.views:
             up = gui.add_dropdown("Up", tuple(UPS), hint="Which direction of the file is up; files do not say.")
-            up.on_update(lambda _: session.set_up(UPS[up.value]))
+            on_choice(up, lambda name: session.set_up(UPS[name]))
         home = gui.add_button("Back to the start", hint="Puts the camera where it was when the page opened.")
-        self._mode.on_update(lambda _: self._choose_mode())
+        on_choice(self._mode, lambda mode: self._choose_mode(cast(Mode, mode)))
         self._degree.on_update(lambda event: self._choose_degree() if event.client else None)
-        size.on_update(lambda _: session.choose(size=size.value))
-        moving.on_update(lambda _: session.choose(moving_scale=SCALES.get(moving.value)))
-        still.on_update(lambda _: session.choose(still_scale=SCALES[still.value]))
-        background.on_update(lambda _: session.choose(background=tuple(value / 255 for value in background.value)))
+        size.on_update(lambda _: session.choose(size=within(size, session.chosen.size)))
+        on_choice(moving, lambda name: session.choose(moving_scale=SCALES.get(name)))
+        on_choice(still, lambda name: session.choose(still_scale=SCALES[name]))
+        background.on_update(lambda _: self._choose_background(background.value))
         fine.on_update(lambda _: session.choose(fine=fine.value))
         in_browser.on_update(lambda _: self._preview.turn(in_browser.value))
         home.on_click(lambda _: session.go_home())
@@ -113,12 +114,16 @@ class ViewPanel:
             strip = key(DEPTH_MAP if mode == "depth" else COUNT_MAP, low, high)
         return f'{strip}<div style="padding: 0 1em 0.6em; font-size: 0.8em; opacity: 0.7">{text}</div>'
 
-    def _choose_mode(self) -> None:
-        self._session.choose(mode=cast(Mode, self._mode.value))
+    def _choose_mode(self, mode: Mode) -> None:
+        self._session.choose(mode=mode)
         self.refresh()
 
+    def _choose_background(self, color: tuple[int, int, int]) -> None:
+        red, green, blue = (min(max(value, 0), 255) / 255 for value in color)
+        self._session.choose(background=(red, green, blue))
+
     def _choose_degree(self) -> None:
-        degree = int(self._degree.value)
+        degree = int(within(self._degree, self._degree.max))
         self._session.choose(sh_degree=None if degree == self._degree.max else degree)
 
     def _find_degree(self) -> Iterator[None]:
