@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from made_up import circle_of_cameras, made_up_scene
 from raw_browser import browser, camera, until
@@ -76,7 +77,7 @@ def test_a_unit_that_is_none_is_refused(page: tuple[Session, Connection]) -> Non
     panel = MeasurePanel(session)
     before = session.source.scale
     for x in (0.0, 2.0):
-        panel._add(session.space.to_scene([x, 0.0, 0.0]))
+        panel._add(session.space.to_scene(np.array([x, 0.0, 0.0])))
     panel._unit.value = "![](/etc/hostname)"  # pyright: ignore[reportAttributeAccessIssue]
     panel._set_scale()
     assert session.source.scale is before
@@ -90,7 +91,7 @@ def test_two_places_that_are_one_give_no_scale(page: tuple[Session, Connection])
     panel = MeasurePanel(session)
     before = session.source.scale
     for _ in range(2):
-        panel._add(session.space.to_scene([0.0, 0.0, 0.0]))
+        panel._add(session.space.to_scene(np.array([0.0, 0.0, 0.0])))
     panel._set_scale()
     assert session.source.scale is before
 
