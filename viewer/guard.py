@@ -53,8 +53,11 @@ def judge(raw: bytes | str) -> Verdict:
         message = msgspec.msgpack.decode(raw)
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             return "drop"
+        # viser sets whatever attribute of a control is named; its page names the value alone.
+        if message["type"] == "GuiUpdateMessage" and set(message.get("updates", ())) != {"value"}:
+            return "drop"
         possible = _is_finite(message) and (message["type"] != "ViewerCameraMessage" or _is_camera(message))
-    except (msgspec.DecodeError, ValueError, RecursionError):  # A ValueError is text that is no UTF-8.
+    except (msgspec.DecodeError, ValueError, TypeError, RecursionError):  # A ValueError is text that is no UTF-8.
         return "drop"
     return "take" if possible else "skip"
 

@@ -20,6 +20,10 @@ from splat.viewer.server import Viewer
 from splat.viewer.source import FileSource
 
 
+def control(updates: Any) -> bytes:
+    return msgspec.msgpack.encode({"type": "GuiUpdateMessage", "uuid": "a", "updates": updates})
+
+
 @pytest.fixture(scope="module")
 def seen() -> Iterator[tuple[Viewer, Door]]:
     door = Door.open("127.0.0.1", 0)
@@ -102,7 +106,7 @@ def test_who_misbehaves_is_dropped_and_nobody_else_notices(
     ],
 )
 def test_impossible_cameras_are_passed_over(changes: dict[str, Any]) -> None:
-    assert judge(camera()) == "take"
+    assert judge(camera()) == judge(control({"value": 1})) == "take"
     assert judge(camera(**changes)) == "skip"
 
 
@@ -113,8 +117,11 @@ def test_impossible_cameras_are_passed_over(changes: dict[str, Any]) -> None:
         b"\x82\xa4type\xa1x\xa1a" + b"\x91" * 100_000 + b"\xc0",
         b"\x81\xa4type\xa2\xff\xfe",
         b"\x82\xa4type\xa1x\xa2\xff\xfe\x01",
+        control({"update_cb": []}),
+        control({"value": 1, "props": {}}),
+        control(None),
     ],
-    ids=["nested", "nested deep", "no UTF-8", "no UTF-8 for a name"],
+    ids=["nested", "nested deep", "no UTF-8", "no UTF-8 for a name", "callback", "properties", "nothing"],
 )
 def test_what_no_page_can_have_sent_ends_the_connection(message: bytes) -> None:
     assert judge(message) == "drop"
