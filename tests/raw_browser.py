@@ -40,6 +40,8 @@ def browser(door: Door, **headers: str) -> Connection:
         additional_headers=headers,
         compression=None,
         max_size=None,
+        # Who has not read all that came would wait for the server's farewell behind it.
+        close_timeout=0.2,
     )
 
 
