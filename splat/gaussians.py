@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
@@ -28,6 +28,8 @@ class Gaussians:
         opacity_logits: [N] inverse sigmoid of the peak opacity.
         sh: [N, K, 3] spherical-harmonic colour coefficients, K = (degree + 1)^2; sh[:, 0] is the constant term. They
             may be bfloat16 where the others are float32.
+        antialias: the screen-space filter that they are meant for, of `splat.render.ANTIALIAS`; the file formats that
+            can say so keep it.
     """
 
     means: Tensor
@@ -35,6 +37,7 @@ class Gaussians:
     log_scales: Tensor
     opacity_logits: Tensor
     sh: Tensor
+    antialias: str = field(default="classic", kw_only=True)
 
     def __post_init__(self) -> None:
         checks.gaussians(self.means, self.quats, self.log_scales, self.opacity_logits, self.sh)
@@ -62,26 +65,30 @@ class Gaussians:
 
     def parameters(self) -> dict[str, Tensor]:
         """The five tensors by name, in declaration order."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in PARAMETERS}
+
+    @staticmethod
+    def of(parameters: Mapping[str, Tensor]) -> Gaussians:
+        """From tensors by name, as `parameters` gives them."""
+        return Gaussians(*(parameters[name] for name in PARAMETERS))
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Gaussians:
-        return Gaussians(**{name: tensor.to(device=device, dtype=dtype) for name, tensor in self.parameters().items()})
+        return self._map(lambda tensor: tensor.to(device=device, dtype=dtype))
 
     def detach(self) -> Gaussians:
-        return Gaussians(**{name: tensor.detach() for name, tensor in self.parameters().items()})
+        return self._map(Tensor.detach)
 
     def select(self, index: Tensor) -> Gaussians:
         """The Gaussians that a boolean mask [N] or an index tensor [M] picks, in its order."""
-        return Gaussians(**{name: tensor[index] for name, tensor in self.parameters().items()})
+        return self._map(lambda tensor: tensor[index])
 
     @staticmethod
     def concat(parts: Iterable[Gaussians]) -> Gaussians:
-        """All parts after one another; they share one SH degree."""
-        stacks: dict[str, list[Tensor]] = {field.name: [] for field in fields(Gaussians)}
-        for part in parts:
-            for name, tensor in part.parameters().items():
-                stacks[name].append(tensor)
-        return Gaussians(**{name: torch.cat(tensors) for name, tensors in stacks.items()})
+        """All parts after one another; they share one SH degree, and the first one's filter is kept."""
+        first, *others = parts
+        rest = [part.parameters() for part in others]
+        tensors = first.parameters().items()
+        return replace(first, **{name: torch.cat([t, *(part[name] for part in rest)]) for name, t in tensors})
 
     def with_sh_degree(self, degree: int) -> Gaussians:
         """A copy truncated, or padded with zeros, to an SH degree."""
@@ -89,7 +96,7 @@ class Gaussians:
         sh = self.sh.new_zeros(len(self), wanted, 3)
         kept = min(wanted, self.sh.shape[1])
         sh[:, :kept] = self.sh[:, :kept]
-        return Gaussians(**{**self.parameters(), "sh": sh})
+        return replace(self, sh=sh)
 
     def transform(self, similarity: Tensor) -> Gaussians:
         """Moves the scene by a similarity x -> s R x + t.
@@ -111,13 +118,21 @@ class Gaussians:
         if not scale > 0 or not torch.allclose(rotation @ rotation.T, identity, atol=1e-6):
             raise ValueError("similarity must be [4, 4] with upper left block s R, R a rotation and s > 0")
         dtype = self.means.dtype
-        return Gaussians(
+        return replace(
+            self,
             means=(self.means.double() @ linear.T + translation).to(dtype),
             quats=_quaternion_product(_quaternion_from_rotation(rotation).to(dtype), self.quats),
             log_scales=self.log_scales + scale.log().to(dtype),
-            opacity_logits=self.opacity_logits,
             sh=_rotate_sh(self.sh.to(dtype), rotation),
         )
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Gaussians:
+        """The same scene with every tensor changed."""
+        return replace(self, **{name: change(tensor) for name, tensor in self.parameters().items()})
+
+
+#: The names of the tensors, in declaration order.
+PARAMETERS = tuple(item.name for item in fields(Gaussians) if item.name != "antialias")
 
 
 def _quaternion_from_rotation(rotation: Tensor) -> Tensor:

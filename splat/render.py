@@ -74,7 +74,7 @@ def render(
     background: Tensor | None = None,
     features: Tensor | None = None,
     sh_degree: int | None = None,
-    antialias: str = "classic",
+    antialias: str | None = None,
     projection: ProjectionMode = "auto",
     near: float = 0.01,
     far: float = 1e10,
@@ -91,7 +91,7 @@ def render(
         background: [D] or [C, D] what shows through; black if None.
         features: [N, D] or [C, N, D] channels blended instead of the SH colours.
         sh_degree: highest SH degree to evaluate; the scene's own if None.
-        antialias: "classic", "antialiased" or "mip" (see `ANTIALIAS`).
+        antialias: "classic", "antialiased" or "mip" (see `ANTIALIAS`); the scene's own if None.
         projection: see `ProjectionMode`.
         near, far: Gaussians with depth outside (near, far) are culled. World units.
         depth: also compute accumulated (hence expected) and median depth.
@@ -143,12 +143,13 @@ def projection_settings(
     cameras: Cameras,
     *,
     sh_degree: int | None = None,
-    antialias: str = "classic",
+    antialias: str | None = None,
     projection: ProjectionMode = "auto",
     near: float = 0.01,
     far: float = 1e10,
 ) -> ProjectionSettings:
     """From `render`'s arguments to those of `project`."""
+    antialias = gaussians.antialias if antialias is None else antialias
     checks.one_of("antialias", antialias, list(ANTIALIAS))
     checks.one_of("projection", projection, get_args(ProjectionMode))
     if projection == "ewa" and cameras.distortion is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -68,4 +69,5 @@ def estimate(count: int, sh_degree: int, suffix: str) -> float | None:
 
 def _copy(gaussians: Gaussians) -> Gaussians:
     """On the CPU; training goes on while it is written."""
-    return Gaussians(**{name: part.detach().to("cpu", copy=True) for name, part in gaussians.parameters().items()})
+    parts = gaussians.parameters().items()
+    return dataclasses.replace(gaussians, **{name: part.detach().to("cpu", copy=True) for name, part in parts})

@@ -258,7 +258,8 @@ def open_source(path: Path, device: str = "cpu") -> FileSource:
     if not path.exists():
         raise SplatError(f"{path} does not exist; give a scene file, or the folder of a run that `splat train` made")
     if path.is_file():
-        return FileSource(read(path).to(device), path.name, path=path)
+        gaussians = read(path).to(device)
+        return FileSource(gaussians, path.name, antialias=gaussians.antialias, path=path)
     if not (path / "scene.ply").is_file():
         raise SplatError(
             f"{path} holds no scene.ply, so it is no finished run; train one with: splat train PHOTOS -o RUN"

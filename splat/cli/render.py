@@ -7,13 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from splat.cli.frames import is_video, write_folder, write_video
 from splat.cli.options import Antialias, Device, Output, parse
 from splat.cli.output import reporting, track
+
+if TYPE_CHECKING:
+    from splat.gaussians import Gaussians
 
 EXAMPLES = """\
   splat render run --path orbit -o orbit.mp4
@@ -41,7 +44,7 @@ class Render:
     downscale: float = 1.0
     """Factor by which the pictures' sides are divided."""
     antialias: Antialias | None = None
-    """Screen-space filter; the run's own if not given, classic for a scene file."""
+    """Screen-space filter; the run's or the file's own if not given."""
     background: tuple[float, float, float] | None = None
     """What shows through: red green blue in [0, 1]; the run's own if not given, black for a scene file."""
     device: Device = "auto"
@@ -60,14 +63,14 @@ def main(arguments: Sequence[str]) -> None:
         report(values, f"{options.output}: {count} pictures of {width} x {height} in {seconds:.1f} s")
 
 
-def look(options: Render) -> tuple[str, tuple[float, float, float]]:
-    """The filter and the background: as asked, else as the run was trained, else classic over black."""
+def look(options: Render, gaussians: Gaussians) -> tuple[str, tuple[float, float, float]]:
+    """The filter and the background: as asked, else as the run was trained, else as the file says, over black."""
     antialias, background = options.antialias, options.background
     if options.scene.is_dir():
         from splat.train.run import load_background, load_config
 
         return antialias or load_config(options.scene).antialias, background or load_background(options.scene)
-    return antialias or "classic", background or (0.0, 0.0, 0.0)
+    return antialias or gaussians.antialias, background or (0.0, 0.0, 0.0)
 
 
 def render_path(options: Render) -> tuple[int, tuple[int, int]]:
@@ -88,7 +91,7 @@ def render_path(options: Render) -> tuple[int, tuple[int, int]]:
         raise SplatError("--frames, --fps and --downscale must be above 0.")
     video = is_video(options.output)
     file, gaussians = read_scene(options.scene, options.device)
-    antialias, background = look(options)
+    antialias, background = look(options, gaussians)
     cameras = camera_path(options.path, options.scene, gaussians, options.frames, options.fps)
     sizes = Counter((camera.width, camera.height) for camera in cameras)
     if video and len(sizes) > 1:

@@ -1,35 +1,84 @@
-"""Scene files: read(path) and write(gaussians, path) pick the format by the suffix."""
+"""Scene files: read(path) and write(gaussians, path) pick the format by the name's end."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from torch import Tensor
+
 from splat.errors import SplatError
 from splat.gaussians import Gaussians
 
-#: Suffix -> module with read(path) and write(gaussians, path). Imported on first use.
-FORMATS = {".ply": "splat.formats.ply"}
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of scene file and what it can hold.
+
+    All hold Gaussians whose Mip filter is baked into scales and opacities, as `splat train` saves them, peak opacities
+    up to 1, and colours as the photos have them (sRGB); what differs is here.
+
+    Attributes:
+        name: what people call it.
+        module: has read(path) and, where `writes`, write(gaussians, path), imported on first use.
+        sh_degree: the highest; writers cut off what is beyond.
+        antialias: the filters of `splat.render.ANTIALIAS` that a file can name; of others it says "antialiased" where
+            it can and the opacities are compensated, else nothing, which is "classic".
+        limits: what else it cannot hold, for people.
+        writes: whether Splat writes it, too.
+        weighed: whether its writer takes `importance`.
+    """
+
+    name: str
+    module: str
+    sh_degree: int
+    antialias: tuple[str, ...] = ("classic",)
+    limits: str = ""
+    writes: bool = True
+    weighed: bool = False
+
+
+#: By the end of the file's name; the longest that fits counts.
+FORMATS = {
+    ".ply": Format("PLY of the original release", "splat.formats.ply", 4, ("classic", "antialiased", "mip")),
+}
+
+
+def suffix_of(path: str | os.PathLike[str]) -> str:
+    """The key of `FORMATS` that a path's name ends with.
+
+    Raises:
+        SplatError: none does.
+    """
+    path = Path(path)
+    name = path.name.lower()
+    fitting = [suffix for suffix in FORMATS if name.endswith(suffix)]
+    if not fitting:
+        kind = f"the suffix {path.suffix!r}" if path.suffix else "a name without suffix"
+        raise SplatError(f"{path}: {kind} is no scene format known here; supported: {', '.join(sorted(FORMATS))}")
+    return max(fitting, key=len)
 
 
 def read(path: str | os.PathLike[str]) -> Gaussians:
     """Reads a scene file.
 
     Args:
-        path: a file whose suffix is one of `FORMATS`.
+        path: a file whose name ends with one of `FORMATS`.
 
     Returns:
-        The scene on the CPU, float32. Gaussians that are not finite are dropped with a warning.
+        The scene on the CPU, float32, in the axes of captures (x right, y down, z forward). Gaussians that are not
+        finite are dropped with a warning.
 
     Raises:
         SplatError: the file is absent, of an unknown format or damaged.
     """
     path = Path(path)
-    format_module = _module(path)
     if path.is_dir():
         raise SplatError(f"{path} is a folder, not a scene file; give the file inside it, such as {path / 'scene.ply'}")
+    format_module = _module(suffix_of(path))
     if not path.exists():
         raise SplatError(f"{path} does not exist; check the path")
     try:
@@ -38,23 +87,27 @@ def read(path: str | os.PathLike[str]) -> Gaussians:
         raise SplatError(f"{path} cannot be read: {error.strerror or error}; check that you may open it") from error
 
 
-def write(gaussians: Gaussians, path: str | os.PathLike[str]) -> None:
+def write(gaussians: Gaussians, path: str | os.PathLike[str], *, importance: Tensor | None = None) -> None:
     """Writes a scene file. The path holds either what it held before or the whole new file, never a part.
 
     Args:
         gaussians: the scene, on any device.
-        path: the suffix picks the format; missing folders are made.
+        path: the name's end picks the format; missing folders are made.
+        importance: [N] how much each Gaussian counts where many share a value, in any unit; by its looks if None.
 
     Raises:
-        SplatError: unknown suffix, no permission or a full disk.
+        SplatError: unknown suffix, a format that is only read, no permission or a full disk.
     """
     path = Path(path)
-    _module(path).write(gaussians, path)
+    suffix = suffix_of(path)
+    if not FORMATS[suffix].writes:
+        written = ", ".join(sorted(key for key, value in FORMATS.items() if value.writes))
+        raise SplatError(f"{path}: {suffix} files are read here, not written; choose one of {written}")
+    if FORMATS[suffix].weighed:
+        _module(suffix).write(gaussians, path, importance=importance)
+    else:
+        _module(suffix).write(gaussians, path)
 
 
-def _module(path: Path) -> ModuleType:
-    name = FORMATS.get(path.suffix.lower())
-    if name is None:
-        kind = f"the suffix {path.suffix!r}" if path.suffix else "a name without suffix"
-        raise SplatError(f"{path}: {kind} is no scene format known here; supported: {', '.join(sorted(FORMATS))}")
-    return import_module(name)
+def _module(suffix: str) -> ModuleType:
+    return import_module(FORMATS[suffix].module)

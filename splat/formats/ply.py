@@ -2,13 +2,13 @@
 
 One `vertex` element of float32 properties: x y z, nx ny nz (zeros), f_dc_0..2, f_rest_0.., opacity (logit),
 scale_0..2 (natural log), rot_0..3 (wxyz). f_rest is channel-major: all coefficients of red, then green, then blue.
-Reading goes by property name, so order, extra properties, byte order and text or binary do not matter.
+Reading goes by property name, so order, extra properties, byte order and text or binary do not matter. The filter that
+the scene is meant for is a comment, as Brush ("SplatRenderMode: mip") and Postshot ("antialiased 1") write it.
 """
 
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,9 @@ import torch
 
 from splat.errors import SplatError
 from splat.files import atomic
+from splat.formats.clean import FLAT_LOG_SCALE, MAX_LOGIT, repaired
 from splat.gaussians import Gaussians
 
-#: sigmoid(15) is 1 within float32's last digits; an infinite logit has no gradient and breaks other readers.
-MAX_LOGIT = 15.0
-#: Log-scale of an axis without thickness: 2DGS files leave the third one out.
-FLAT_LOG_SCALE = -20.0
 #: A degree-4 header takes 3 KB; beyond this it is not a PLY header.
 MAX_HEADER_BYTES = 1 << 16
 
@@ -32,6 +29,8 @@ BLOCK = 4096
 
 REQUIRED = ("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity")
 REQUIRED += ("scale_0", "scale_1", "rot_0", "rot_1", "rot_2", "rot_3")
+#: The comments by which a file says its filter; "classic" needs none.
+FILTERS = {"SplatRenderMode: mip": "mip", "antialiased 1": "antialiased"}
 SIZES = {"char": 1, "uchar": 1, "short": 2, "ushort": 2, "int": 4, "uint": 4, "float": 4, "double": 8}
 SIZES |= {"int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4, "float32": 4, "float64": 8}
 
@@ -48,7 +47,7 @@ class _Element:
 
 def read(path: Path) -> Gaussians:
     """Reads a splat PLY; see `splat.formats.read`."""
-    vertices = _read_vertices(path, _check_splat)
+    vertices, comments = _read_vertices(path, _check_splat)
     present = set(vertices.dtype.names or ())
     rest, count = _rest_coefficients(path, present), len(vertices)
     gaussians = Gaussians(
@@ -57,6 +56,7 @@ def read(path: Path) -> Gaussians:
         log_scales=torch.full((count, 3), FLAT_LOG_SCALE),
         opacity_logits=torch.empty(count),
         sh=torch.empty(count, rest + 1, 3),
+        antialias=next((mode for comment, mode in FILTERS.items() if comment in comments), "classic"),
     )
     columns = [(name, view) for name, view in _columns(gaussians).items() if name in present]
     # A float64 column may hold more than float32 can: the infinity that becomes of it is dropped below.
@@ -65,7 +65,7 @@ def read(path: Path) -> Gaussians:
             rows = slice(start, start + BLOCK)
             for name, view in columns:
                 view[rows] = vertices[name][rows]
-    return _repair(path, gaussians)
+    return repaired(path, gaussians)
 
 
 def write(gaussians: Gaussians, path: Path) -> None:
@@ -82,7 +82,8 @@ def write(gaussians: Gaussians, path: Path) -> None:
     infinite = np.isinf(records["opacity"])
     records["opacity"][infinite] = np.copysign(MAX_LOGIT, records["opacity"][infinite])
     with atomic(path) as temporary:
-        PlyData([PlyElement.describe(records, "vertex")], byte_order="<").write(str(temporary))
+        comments = [comment for comment, mode in FILTERS.items() if mode == gaussians.antialias]
+        PlyData([PlyElement.describe(records, "vertex")], byte_order="<", comments=comments).write(str(temporary))
 
 
 def _columns(gaussians: Gaussians) -> dict[str, np.ndarray]:
@@ -105,7 +106,7 @@ def read_point_cloud(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         SplatError: the file is absent or damaged.
     """
-    vertices = _read_vertices(path, lambda *_: None)
+    vertices, _ = _read_vertices(path, lambda *_: None)
     present = set(vertices.dtype.names or ())
     if not {"x", "y", "z"} <= present:
         raise SplatError(f"{path} is no point cloud: its vertices lack x, y or z; export it again")
@@ -117,8 +118,9 @@ def read_point_cloud(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return positions, colors
 
 
-def _read_vertices(path: Path, check: Any) -> np.ndarray:
-    """The vertex element as a structured array, mapped where binary. Nothing is allocated by what a header claims."""
+def _read_vertices(path: Path, check: Any) -> tuple[np.ndarray, list[str]]:
+    """The vertex element as a structured array, mapped where binary, and the file's comments. Nothing is allocated by
+    what a header claims."""
     from plyfile import PlyData, PlyParseError
 
     if not path.is_file():
@@ -126,7 +128,8 @@ def _read_vertices(path: Path, check: Any) -> np.ndarray:
     elements = _read_header(path)
     check(path, elements)
     try:
-        return np.asarray(PlyData.read(str(path), mmap="c")["vertex"].data)
+        file = PlyData.read(str(path), mmap="c")
+        return np.asarray(file["vertex"].data), file.comments
     except (PlyParseError, ValueError, KeyError) as error:
         raise SplatError(f"{path} is a damaged PLY file: {error}; get it again from where it came") from error
 
@@ -194,20 +197,3 @@ def _rest_coefficients(path: Path, present: set[str]) -> int:
             f"{path} has {count} f_rest properties; SH of degree 0 to 4 has 0, 9, 24, 45 or 72: export it again"
         )
     return count // 3
-
-
-def _repair(path: Path, gaussians: Gaussians) -> Gaussians:
-    """Bounds infinite opacities and scales of zero, drops what is not finite."""
-    logits, scales, quats = gaussians.opacity_logits, gaussians.log_scales, gaussians.quats
-    logits[logits == torch.inf] = MAX_LOGIT
-    logits[logits == -torch.inf] = -MAX_LOGIT
-    scales[scales == -torch.inf] = FLAT_LOG_SCALE
-    quats[(quats == 0).all(-1)] = torch.tensor([1.0, 0.0, 0.0, 0.0])
-    finite = torch.ones(len(gaussians), dtype=torch.bool)
-    for tensor in gaussians.parameters().values():
-        finite &= tensor.isfinite().flatten(1).all(1) if tensor.dim() > 1 else tensor.isfinite()
-    dropped = int((~finite).sum())
-    if not dropped:
-        return gaussians
-    warnings.warn(f"{path}: {dropped:,} of {len(gaussians):,} Gaussians are not finite and were left out", stacklevel=4)
-    return gaussians.select(finite)

@@ -30,4 +30,4 @@ class Plain:
         }
 
     def gaussians(self) -> Gaussians:
-        return Gaussians(**self.parameters)
+        return Gaussians.of(self.parameters)

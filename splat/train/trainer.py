@@ -161,7 +161,7 @@ class Trainer:
 
     def _raw(self) -> Gaussians:
         """The scene as it is optimised, behind its smoothing filters."""
-        return self.representation.gaussians().detach()
+        return dataclasses.replace(self.representation.gaussians().detach(), antialias=self.config.antialias)
 
     def _smoothing(self) -> Smoothing | None:
         if self.config.antialias != "mip":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from plyfile import PlyData, PlyElement
 
 from splat.errors import SplatError
 from splat.formats import read, write
-from splat.formats.ply import FLAT_LOG_SCALE, MAX_LOGIT, read_point_cloud
+from splat.formats.clean import FLAT_LOG_SCALE, MAX_LOGIT
+from splat.formats.ply import read_point_cloud
 from splat.gaussians import Gaussians
 
 
@@ -54,8 +56,8 @@ def test_every_finite_value_comes_back_bitwise(tmp_path_factory, data, degree, c
     # An all-zero quaternion is no rotation and reads as the identity: tested below.
     tensors["quats"][:, 0] += (tensors["quats"] == 0).all(-1)
     path = tmp_path_factory.mktemp("ply") / "scene.ply"
-    write(Gaussians(**tensors), path)
-    assert_same(read(path), Gaussians(**tensors))
+    write(Gaussians.of(tensors), path)
+    assert_same(read(path), Gaussians.of(tensors))
 
 
 def test_more_rows_than_a_block(tmp_path: Path) -> None:
@@ -135,6 +137,13 @@ def test_zero_scale_and_zero_quaternion_are_repaired(tmp_path: Path) -> None:
     loaded = read(path)
     assert loaded.log_scales[0, 1] == FLAT_LOG_SCALE
     assert loaded.quats[1].tolist() == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("antialias", ["classic", "antialiased", "mip"])
+def test_the_filter_is_said_in_a_comment(tmp_path: Path, antialias: str) -> None:
+    scene = dataclasses.replace(random_gaussians(2, 0), antialias=antialias)
+    write(scene, tmp_path / "scene.ply")
+    assert read(tmp_path / "scene.ply").antialias == antialias
 
 
 @pytest.mark.parametrize("name", ["x", "rot_2", "scale_1", "f_dc_0", "f_rest_5", "opacity"])

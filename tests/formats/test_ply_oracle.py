@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import unavailable
 
 from splat.formats import read, write
 from splat.gaussians import Gaussians
-
-ORACLES = Path(__file__).resolve().parents[1] / "oracles"
-
-
-@pytest.fixture(scope="module")
-def transform():
-    """Runs splat-transform on two paths."""
-    script = ORACLES / "node_modules" / "@playcanvas" / "splat-transform" / "bin" / "cli.mjs"
-    node = shutil.which("node")
-    if node is None or not script.is_file():
-        unavailable("node", "splat-transform is not installed: npm ci --prefix tests/oracles")
-
-    def run(source: Path, target: Path) -> None:
-        command = [str(node), str(script), "-w", "-g", "cpu", str(source), str(target)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    return run
 
 
 @pytest.mark.slow
@@ -39,7 +18,7 @@ def test_columns_mean_the_same_to_splat_transform(tmp_path: Path, transform, deg
     count, generator = 257, torch.Generator().manual_seed(degree)
     sizes = {"means": (count, 3), "quats": (count, 4), "log_scales": (count, 3), "opacity_logits": (count,)}
     sizes["sh"] = (count, (degree + 1) ** 2, 3)
-    scene = Gaussians(**{name: torch.randn(*size, generator=generator) for name, size in sizes.items()})
+    scene = Gaussians(*(torch.randn(*size, generator=generator) for size in sizes.values()))
     write(scene, tmp_path / "ours.ply")
 
     transform(tmp_path / "ours.ply", tmp_path / "theirs.csv")

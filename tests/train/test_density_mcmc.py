@@ -27,7 +27,7 @@ def carried_out(edit: Edit, gaussians: Gaussians) -> tuple[Gaussians, dict[str, 
     parameters = {name: tensor.clone() for name, tensor in gaussians.parameters().items()}
     moments = {name: torch.ones_like(tensor) for name, tensor in parameters.items()}
     apply_edit(edit, parameters, [moments], {})
-    return Gaussians(**parameters).detach(), moments
+    return Gaussians.of(parameters).detach(), moments
 
 
 def test_the_dead_move_to_the_living_and_the_number_stays() -> None:

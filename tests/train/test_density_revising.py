@@ -37,7 +37,7 @@ def test_two_clones_hide_what_one_did() -> None:
     assert edit is not None
     parameters = dict(scene.parameters())
     apply_edit(edit, parameters, [], {})
-    after = Gaussians(**parameters).detach()
+    after = Gaussians.of(parameters).detach()
     torch.testing.assert_close(after.opacities, torch.full((2,), 0.6))
     # Exact in the centre, where the whole opacity shows.
     torch.testing.assert_close(rendered(after)[HEIGHT // 2, WIDTH // 2], before, atol=5e-3, rtol=0)

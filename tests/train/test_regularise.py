@@ -16,7 +16,7 @@ from splat.train.trainer import Trainer
 
 def test_its_gradients_are_those_of_the_means() -> None:
     parameters = {name: values.clone().requires_grad_() for name, values in made_up_scene().parameters().items()}
-    gaussians = Gaussians(**parameters)
+    gaussians = Gaussians.of(parameters)
     (0.3 * gaussians.opacities.mean() + 0.2 * gaussians.scales.mean()).backward()
     found = pull(made_up_scene(), 0.3, 0.2)
     assert list(found) == ["opacity_logits", "log_scales"]

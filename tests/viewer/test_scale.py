@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from made_up import made_up_scene
 
 from splat.cameras import Cameras, intrinsics, look_at
-from splat.gaussians import Gaussians
 from splat.render import render
 from splat.viewer.scale import Scale, similarity
 
@@ -33,7 +34,7 @@ def test_a_scene_that_is_upright_already_is_only_scaled() -> None:
 def test_scene_and_camera_moved_together_show_the_same_image() -> None:
     generator = torch.Generator().manual_seed(0)
     scene = made_up_scene()
-    scene = Gaussians(**{**scene.parameters(), "sh": torch.randn(len(scene), 16, 3, generator=generator) / 3})
+    scene = replace(scene, sh=torch.randn(len(scene), 16, 3, generator=generator) / 3)
     matrix = similarity(Scale(1.7, "m"), np.array([0.4, 0.5, -0.6]))
     viewmat = look_at(torch.tensor([[1.5, -1.0, -1.5]]), torch.zeros(3), torch.tensor([0.0, -1.0, 0.0]))
     moved = viewmat.double() @ torch.linalg.inv(matrix)

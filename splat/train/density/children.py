@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ def halves(parents: Gaussians) -> Gaussians:
         opacity_logits=opacity.logit(),
         sh=parents.sh,
     )
-    other = Gaussians(**{**half.parameters(), "means": parents.means - offset})
+    other = replace(half, means=parents.means - offset)
     return Gaussians.concat([half, other])
 
 

@@ -1,0 +1,72 @@
+"""What every reader and writer does to a scene so that no number in it breaks anybody's renderer."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from pathlib import Path
+
+import torch
+
+from splat.gaussians import Gaussians
+from splat.morton import morton_order
+
+#: sigmoid(15) is 1 within float32's last digits; an infinite logit has no gradient and breaks other readers.
+MAX_LOGIT = 15.0
+#: Log-scale of an axis without thickness: 2DGS files leave the third one out, and others say 0.
+FLAT_LOG_SCALE = -20.0
+
+
+def repaired(path: Path, gaussians: Gaussians) -> Gaussians:
+    """What was read, with infinite opacities and scales of zero bounded; what is not finite is dropped with a warning.
+
+    Args:
+        path: of the file, for the warning.
+        gaussians: on the CPU; changed in place.
+    """
+    logits, scales, quats = gaussians.opacity_logits, gaussians.log_scales, gaussians.quats
+    logits[logits == torch.inf] = MAX_LOGIT
+    logits[logits == -torch.inf] = -MAX_LOGIT
+    scales[scales == -torch.inf] = FLAT_LOG_SCALE
+    quats[(quats == 0).all(-1)] = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    finite = _finite(gaussians)
+    dropped = int((~finite).sum())
+    if not dropped:
+        return gaussians
+    warnings.warn(f"{path}: {dropped:,} of {len(gaussians):,} Gaussians are not finite and were left out", stacklevel=4)
+    return gaussians.select(finite)
+
+
+def packable(gaussians: Gaussians, sh_degree: int) -> Gaussians:
+    """What a format of few bits writes: float32 on the CPU, in Morton order, which makes neighbours alike.
+
+    Args:
+        gaussians: on any device.
+        sh_degree: the highest that the format holds; what is beyond is cut off.
+
+    Returns:
+        A copy with unit quaternions, opacity logits in +-MAX_LOGIT, log-scales of at least FLAT_LOG_SCALE, and without
+        the Gaussians that are not finite.
+    """
+    scene = gaussians.detach().to("cpu", torch.float32)
+    if scene.sh_degree > sh_degree:
+        scene = scene.with_sh_degree(sh_degree)
+    scene = dataclasses.replace(
+        scene,
+        opacity_logits=scene.opacity_logits.clamp(-MAX_LOGIT, MAX_LOGIT),
+        log_scales=scene.log_scales.clamp(min=FLAT_LOG_SCALE),
+    )
+    finite = _finite(scene)
+    if not finite.all():
+        scene = scene.select(finite)
+    scene = scene.select(morton_order(scene.means))
+    return dataclasses.replace(scene, quats=torch.nn.functional.normalize(scene.quats, dim=-1))
+
+
+def _finite(gaussians: Gaussians) -> torch.Tensor:
+    """[N] bool: whose numbers are all finite."""
+    finite = torch.ones(len(gaussians), dtype=torch.bool)
+    for tensor in gaussians.parameters().values():
+        # A sum is finite only if all parts are; what overflows in it is no scene's either.
+        finite &= (tensor if tensor.dim() == 1 else tensor.flatten(1).double().sum(1)).isfinite()
+    return finite
