@@ -1,4 +1,7 @@
-"""Scene files: read(path) and write(gaussians, path) pick the format by the name's end."""
+"""Scene files: read(path) and write(gaussians, path) pick the format by the name's end.
+
+Importing this loads nothing heavy, so that `--help` can say what the formats hold.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from splat.errors import SplatError
-from splat.gaussians import Gaussians
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from splat.gaussians import Gaussians
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class Save:
         if self._path is not None and expected:
             # The temporary file's size; it may get its name at any moment.
             with contextlib.suppress(FileNotFoundError):
-                written = sum(part.stat().st_size for part in self._path.parent.glob(f".{self._path.name}.*"))
+                written = sum(part.stat().st_size for part in self._path.parent.glob(f".*.{self._path.name}"))
                 self._progress.value = min(100.0, 100 * written / expected)
         size = "nobody knows how large before" if expected is None else f"about {_megabytes(expected)}"
         text = paragraph(self._said or f"{number(self._count())} Gaussians, {size}")
