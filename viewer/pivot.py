@@ -90,8 +90,8 @@ def _flight(session: Session, target: Array) -> Iterator[None]:
     """Moves the camera a little with each piece, as far as the clock says; both ends are gentle."""
     start, started = session.stand, time.monotonic()
     end = target + REMAINING * (start.position - target)
-    share = 0.0
-    while share < 1 and not session.left:
+    share, held = 0.0, session.holds
+    while share < 1 and session.holds == held and not session.left:
         share = min(1.0, (time.monotonic() - started) / FLIGHT)
         eased = share * share * (3 - 2 * share)
         position, look_at = (a + eased * (b - a) for a, b in ((start.position, end), (start.look_at, target)))

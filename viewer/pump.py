@@ -62,6 +62,7 @@ class Pump:
     Args:
         deliver: takes a frame that is worth showing, and returns how many bytes it sent.
         waiting: says how many bytes are still on their way to a browser.
+        gather: called before work is chosen and after it is done, to `request` what browsers wish by now.
         complain: takes the number of a browser and a sentence about why its frame failed.
         tick: called twice a second.
     """
@@ -73,11 +74,13 @@ class Pump:
         complain: Callable[[int, str], None],
         tick: Callable[[], None],
         waiting: Callable[[int], int] = lambda _: 0,
+        gather: Callable[[], None] = lambda: None,
     ) -> None:
         self.source = source
         self.scheduler = FrameScheduler()
         self.allowance = Allowance(SHARE)
-        self._deliver, self._complain, self._tick, self._waiting = deliver, complain, tick, waiting
+        self._deliver, self._complain, self._tick = deliver, complain, tick
+        self._waiting, self._gather = waiting, gather
         self._spaces: dict[int, ViewSpace] = {}
         self._drawn: dict[int, deque[float]] = {}
         self._photos: dict[tuple[int, int, int], Tensor] = {}
@@ -100,10 +103,14 @@ class Pump:
             if isinstance(task, Generator):
                 task.close()
 
-    def request(self, client: int, request: Request, space: ViewSpace) -> None:
-        """Takes a browser's newest wish; its pose is in this view space."""
+    def request(self, client: int, request: Request, space: ViewSpace, at: float | None = None) -> None:
+        """Takes a browser's newest wish, of a moment or just now; its pose is in this view space."""
         self._spaces[client] = space
-        self.scheduler.update(client, request, time.monotonic())
+        self.scheduler.update(client, request, time.monotonic() if at is None else at)
+        self.wake()
+
+    def wake(self) -> None:
+        """There may be something to do."""
         self._wake.set()
 
     def begin(self, task: Iterator[None]) -> None:
@@ -139,6 +146,7 @@ class Pump:
         now = time.monotonic()
         if self.source.training and not self.allowance.allows(now):
             return False
+        self._gather()
         job = self.scheduler.next(now, self.source.generation, training=self.source.training, waiting=self._waiting)
         # Beside training a resting browser always wants a newer picture, so those and tasks take turns.
         if job is None or (self._task_is_next and self._tasks and job.quality != "preview"):
@@ -154,6 +162,7 @@ class Pump:
             self._complain(job.client, str(error) or type(error).__name__)
             self.allowance.spend(self.source.worked - worked)
             return True
+        self._gather()
         drawn_at = time.monotonic()
         if self.scheduler.finished(job, drawn_at):
             sent = self._deliver(frame)

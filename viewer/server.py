@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from splat.errors import SplatError
 from splat.train.listeners import EvalReport, Listener, StepReport
 from splat.viewer.address import has_place
+from splat.viewer.commands import command
 from splat.viewer.gallery import Gallery
 from splat.viewer.gate import Door, is_loopback, start_server, stop_server
 from splat.viewer.link import bytes_on_their_way
@@ -24,6 +25,7 @@ from splat.viewer.pivot import listen
 from splat.viewer.pump import Frame, Pump
 from splat.viewer.session import Session, home_stand, view_space
 from splat.viewer.source import SceneSource, TrainingSource, open_source
+from splat.viewer.trim import trim
 from splat.viewer.watch import FileWatch, ReloadOffer
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class Viewer:
         self._space = view_space(source)
         self.sessions: dict[int, Session] = {}
         self._panels: dict[int, list[Panel]] = {}
-        self._pump = Pump(source, self._show, self._complain, self._tick, self._waiting)
+        self._pump = Pump(source, self._show, self._complain, self._tick, self._waiting, self._gather)
         self._gallery = Gallery(self._pump)
         self._server, self._link = start_server(door), door.link
         self._set_up_page()
@@ -88,9 +90,10 @@ class Viewer:
 
         @client.camera.on_update
         async def _(_: viser.CameraHandle) -> None:
-            session.look()
+            session.moved()
 
         listen(session)
+        command(session, "Stop the camera", None, session.hold)
         if has_place(client.camera):
             session.look()
         else:
@@ -105,6 +108,7 @@ class Viewer:
             session.leave()
         self._pump.forget(client.client_id)
         self._panels.pop(client.client_id, None)
+        self._pump.begin(trim())
 
     def _show(self, frame: Frame) -> int:
         session = self.sessions.get(frame.job.client)
@@ -112,6 +116,10 @@ class Viewer:
 
     def _waiting(self, client: int) -> int:
         return bytes_on_their_way(self._server, client)
+
+    def _gather(self) -> None:
+        for session in list(self.sessions.values()):
+            session.catch_up()
 
     def _complain(self, client: int, problem: str) -> None:
         session = self.sessions.get(client)

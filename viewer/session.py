@@ -73,6 +73,7 @@ class Session:
         problem: why there is no picture; empty while there is.
         shortcuts: the keys that its panels have added.
         pilot: who moves the camera, until somebody else does.
+        holds: how often a hand was laid on the camera, which ends every flight.
         left: whether the browser has gone.
         link: of the viewer, with its token.
     """
@@ -87,10 +88,12 @@ class Session:
         self.problem = ""
         self.shortcuts: list[Shortcut] = []
         self.pilot: Pilot | None = None
+        self.holds = 0
         self.left = False
         self.link = ""
         self._space = space if self.source.up is None else space.with_up(self.source.up)
         self._lock = threading.Lock()
+        self._moved_at: float | None = None
         pose = Pose((1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), DEFAULT_FOV)
         self._request = Request(pose, 1, 1, background=self.source.background)
 
@@ -131,8 +134,24 @@ class Session:
         with self._lock:
             self._send(replace(self._request, **changes))
 
-    def look(self) -> None:
-        """Takes over the browser's camera as it is now."""
+    def moved(self) -> None:
+        """The browser has said where its camera is. It says so more often than pictures are drawn: the newest place is
+        looked at once there is time for one."""
+        self._moved_at = time.monotonic()
+        self.pump.wake()
+
+    def catch_up(self) -> None:
+        """Looks from where the browser's camera is, if it has moved."""
+        moved_at, self._moved_at = self._moved_at, None
+        if moved_at is not None:
+            self.look(moved_at)
+
+    def look(self, at: float | None = None) -> None:
+        """Takes over the browser's camera as it is now.
+
+        Args:
+            at: when it came there (`time.monotonic`); just now if None.
+        """
         camera = self.client.camera
         with self._lock:
             # Rounded, since the browser echoes what it was told with other last digits: that is no movement.
@@ -142,7 +161,7 @@ class Session:
             if self.pilot is not None and self.pilot.knows(pose):
                 # The browser's echo of an earlier place on the way.
                 size = {"width": max(1, camera.image_width), "height": max(1, camera.image_height)}
-                self._send(replace(self._request, **size))
+                self._send(replace(self._request, **size), at)
                 return
             self.pilot = None
             at_photo = self.view is not None and self._space.is_at(pose, _viewmat(self.source, self.view))
@@ -152,7 +171,12 @@ class Session:
                 # The window may have changed its shape; all of the photo is to stay in it.
                 camera.fov = covering_fov(self.source.views[view].camera, self._aspect)
                 pose = replace(pose, fov=round(float(camera.fov), 6))
-            self._send(replace(self._request, pose=pose, width=width, height=height, view=view))
+            self._send(replace(self._request, pose=pose, width=width, height=height, view=view), at)
+
+    def hold(self) -> None:
+        """Leaves the camera where it is: whatever moves it, a path or a short flight, ends."""
+        self.pilot = None
+        self.holds += 1
 
     def go_home(self) -> None:
         """Back to where the page opened."""
@@ -269,11 +293,11 @@ class Session:
         self.client.flush()
         self.look()
 
-    def _send(self, request: Request) -> None:
+    def _send(self, request: Request, at: float | None = None) -> None:
         if self.left:
             return
         self._request = request
-        self.pump.request(self.client.client_id, request, self._space)
+        self.pump.request(self.client.client_id, request, self._space, at)
 
 
 def _viewmat(source: SceneSource, index: int) -> np.ndarray:

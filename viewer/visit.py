@@ -26,8 +26,9 @@ def visit(session: Session, index: int) -> None:
 def _flight(session: Session, index: int) -> Iterator[None]:
     """Moves the camera a little with each piece, as far as the clock says; both ends are gentle."""
     start, started = session.stand, time.monotonic()
+    held = session.holds
     (end, fov), start_fov = session.photo_stand(index), float(session.client.camera.fov)
-    while session.view == index and not session.left:
+    while session.view == index and session.holds == held and not session.left:
         share = (time.monotonic() - started) / FLIGHT
         if share >= 1:
             session.go_to(index)

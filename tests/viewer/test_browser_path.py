@@ -127,3 +127,48 @@ def test_a_view_is_kept_as_a_picture_and_as_a_link(
         answer = stranger.goto(link)
         assert answer is not None and answer.status == 401
         stranger.context.close()
+
+
+def test_a_hand_on_the_picture_ends_a_playing_path(chromium: Browser, viewer: tuple[Viewer, str]) -> None:
+    with page_of(chromium, viewer[1]) as page:
+        (session,) = viewer[0].sessions.values()
+        settled(viewer[0], page)
+        open_tab(page, "Path")
+        page.get_by_role("button", name="orbit").click()
+        page.get_by_text("12 keys · 12 s").wait_for(timeout=1000 * PATIENCE)
+        start = session.chosen.pose
+        page.keyboard.press("v")
+        until(lambda: math.dist(session.chosen.pose.position, start.position) > 0.2, page)
+        page.mouse.move(250, 300)
+        page.mouse.down()
+        page.get_by_role("button", name="Play").wait_for(timeout=1000 * PATIENCE)
+        before = session.chosen.pose
+        page.mouse.move(310, 300, steps=5)
+        page.mouse.up()
+        until(lambda: session.chosen.pose != before, page)
+        page.wait_for_timeout(1000)
+        settled(viewer[0], page)
+        assert math.dist(session.chosen.pose.position, start.position) > 0.1 and session.pilot is None
+
+
+def test_a_thumb_flies_on_a_phone(chromium: Browser, viewer: tuple[Viewer, str]) -> None:
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(viewer[1])
+    page.get_by_text("Gaussians").first.wait_for(timeout=1000 * PATIENCE)
+    (session,) = viewer[0].sessions.values()
+    until(lambda: session.frame is not None, page)
+    start = session.chosen.pose
+    page.get_by_role("button", name="Fly").tap(timeout=1000 * PATIENCE)
+    box = page.locator("#splat-stick").bounding_box(timeout=1000 * PATIENCE)
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y - 40)
+    until(lambda: math.dist(session.chosen.pose.position, start.position) > 0.3, page)
+    page.mouse.up()
+    # Ahead, since the thumb pushed up.
+    moved = np.subtract(session.chosen.pose.position, start.position)
+    assert moved @ start.rotation[:, 2] > 0.9 * np.linalg.norm(moved)
+    context.close()

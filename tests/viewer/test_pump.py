@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -60,8 +60,8 @@ class Screen:
         self.ticks = 0
         self.pumps: list[Pump] = []
 
-    def pump(self, source: FileSource) -> Pump:
-        pump = Pump(source, self.take, lambda *complaint: self.complaints.append(complaint), self.tick)
+    def pump(self, source: FileSource, **options: Any) -> Pump:
+        pump = Pump(source, self.take, lambda *complaint: self.complaints.append(complaint), self.tick, **options)
         self.pumps.append(pump)
         pump.start()
         return pump
@@ -112,6 +112,22 @@ def test_a_frame_is_what_the_renderer_draws(screen: Screen) -> None:
     assert frame.image is not None and frame.gaussians == 60
     assert torch.equal(frame.image, (wanted.clamp(0, 1) * 255 + 0.5).byte())
     assert float(frame.image.float().std()) > 10
+
+
+def test_what_a_browser_has_come_to_wish_is_asked_for_when_there_is_time_to_draw_it(screen: Screen) -> None:
+    wishes = [replace(REQUEST, width=width) for width in (80, 88, 96)]
+    said: list[Request] = []
+
+    def gather() -> None:
+        if said:
+            pump.request(1, said.pop(), space())
+            said.clear()
+
+    pump = screen.pump(FileSource(made_up_scene(), "file"), gather=gather)
+    said.extend(wishes)
+    pump.wake()
+    screen.wait(lambda: len(screen.frames) == 2)
+    assert {frame.job.request for frame in screen.frames} == {wishes[-1]}
 
 
 def test_what_rests_is_drawn_with_four_samples_a_pixel(screen: Screen) -> None:

@@ -6,6 +6,7 @@
 "use strict";
 (() => {
   const PHONE = "(max-width: 36em)"; // viser's own border between panel and sheet
+  const FINGERS = "(pointer: coarse)";
   const GONE_AFTER = 3000; // milliseconds without a connection until the page says so
 
   // ---- The link ------------------------------------------------------------------------------------------------------
@@ -16,6 +17,8 @@
     camera: null, // the newest ViewerCameraMessage
     theme: null, // the newest ThemeConfigurationMessage
     help: null, // the command that shows the help
+    hold: null, // the command that ends what moves the camera
+    movedAt: -Infinity, // when the server last put the camera somewhere
     send(message) {
       this.worker?.postMessage({ type: "send", message });
     },
@@ -33,7 +36,16 @@
     note(message) {
       if (message.type === "ThemeConfigurationMessage") theme.meet(message);
       else if (message.type === "RegisterCommandMessage" && message.props?.hotkey === "H") this.help = message.uuid;
-      else if (message.type === "SetCameraPositionMessage") flight.end(); // the server took the camera elsewhere
+      else if (message.type === "RegisterCommandMessage" && message.props?.label === "Stop the camera") this.hold = message.uuid;
+      else if (message.type === "SetCameraPositionMessage") {
+        this.movedAt = performance.now();
+        flight.end(); // the server took the camera elsewhere
+      }
+    },
+    /** A hand on the camera: where the server moves it just now, it is to leave that. */
+    take() {
+      if (this.hold && performance.now() - this.movedAt < 1000) this.send({ type: "CommandTriggerMessage", uuid: this.hold });
+      this.movedAt = -Infinity;
     },
   };
 
@@ -141,6 +153,7 @@
   const flight = {
     on: false,
     held: new Set(),
+    stick: [0, 0], // a thumb's push: to the right and ahead, at most 1 long
     canvas: null,
     start() {
       const { position, look_at: target, up_direction: up } = link.camera ?? {};
@@ -149,8 +162,9 @@
       if (!this.canvas) return;
       const way = add(target, position, -1);
       Object.assign(this, { on: true, at: [...position], up: unit(up), ahead: unit(way), reach: Math.hypot(...way) });
-      this.held.clear();
-      this.canvas.requestPointerLock?.()?.catch?.(() => {}); // without it, dragging looks around
+      this.rest();
+      // A mouse looks around by itself; a finger, and a mouse that is not let, by dragging.
+      if (!matchMedia(FINGERS).matches) this.canvas.requestPointerLock?.()?.catch?.(() => {});
       hud.hidden = false;
       fly.setAttribute("aria-pressed", "true");
       this.last = performance.now();
@@ -159,10 +173,14 @@
     end() {
       if (!this.on) return;
       this.on = false;
-      this.held.clear();
+      this.rest();
       if (document.pointerLockElement) document.exitPointerLock();
       hud.hidden = true;
       fly.setAttribute("aria-pressed", "false");
+    },
+    rest() {
+      this.held.clear();
+      this.stick = [0, 0];
     },
     step() {
       if (!this.on) return;
@@ -175,9 +193,11 @@
         const [x, y, z] = MOVES[key];
         way = add(add(add(way, right, x), this.ahead, y), this.up, z);
       }
-      if (way.some((value) => value !== 0)) {
-        const fast = this.shift ? 4 : 1;
-        this.at = add(this.at, unit(way), fast * 2 ** speed.value * seconds);
+      const pushed = add(add([0, 0, 0], right, this.stick[0]), this.ahead, this.stick[1]);
+      const pace = (this.shift ? 4 : 1) * 2 ** speed.value * seconds;
+      const by = add(way.some((value) => value !== 0) ? unit(way) : way, pushed);
+      if (by.some((value) => value !== 0)) {
+        this.at = add(this.at, by, pace);
         this.moved = true;
       }
       if (this.moved) this.put();
@@ -218,9 +238,10 @@
     flight.shift = event.shiftKey;
     flight.held.delete(event.code);
   }, true);
-  window.addEventListener("blur", () => flight.held.clear());
+  window.addEventListener("blur", () => flight.rest());
   for (const kind of ["pointerdown", "wheel"])
     window.addEventListener(kind, (event) => {
+      if (event.target === picture()) link.take();
       if (flight.on && event.target === flight.canvas) event.stopImmediatePropagation();
     }, true);
   window.addEventListener("pointermove", (event) => {
@@ -294,7 +315,27 @@
   const shade = tool("◐", "Light or dark", () => theme.toggle());
   const speed = element("input", { type: "range", min: -4, max: 5, step: 0.5, value: 0 });
   speed.setAttribute("aria-label", "Speed of flying");
-  const hud = element("label", { id: "splat-hud", hidden: true }, "Speed ", speed, " Shift: ×4 · Esc ends");
+  const hud = element("label", { id: "splat-hud", hidden: true }, "Speed ", speed, element("span", { className: "keys" }, " Shift: ×4 · Esc ends"));
+  const knob = element("div", {});
+  const stick = element("div", { id: "splat-stick" }, knob);
+  stick.setAttribute("aria-label", "Move: push with a thumb; drag on the picture to look around");
+  const push = (event) => {
+    const box = stick.getBoundingClientRect();
+    let [x, y] = [event.clientX - box.left, event.clientY - box.top].map((value) => (2 * value) / box.width - 1);
+    const length = Math.max(1, Math.hypot(x, y));
+    flight.stick = [x / length, -y / length];
+    knob.style.transform = `translate(${(100 * x) / length}%, ${(100 * y) / length}%)`;
+  };
+  const release = () => {
+    flight.stick = [0, 0];
+    knob.style.transform = "";
+  };
+  stick.addEventListener("pointerdown", (event) => {
+    stick.setPointerCapture(event.pointerId);
+    push(event);
+  });
+  stick.addEventListener("pointermove", (event) => event.buttons && push(event));
+  for (const kind of ["pointerup", "pointercancel"]) stick.addEventListener(kind, release);
   const tools = element("div", { id: "splat-tools", role: "toolbar" }, help, fly, shade);
   const style = element("style", {
     textContent: `
@@ -315,15 +356,22 @@
     #splat-tools button:focus-visible { outline: 2px solid #7ab8ff; }
     #splat-hud { position: fixed; z-index: 9; left: 8px; bottom: 52px; padding: 6px 12px; border-radius: 8px;
       display: flex; align-items: center; gap: 6px; }
+    #splat-stick { display: none; position: fixed; z-index: 9; right: 24px; bottom: calc(3.5em + 24px); width: 120px;
+      height: 120px; border-radius: 60px; background: #1b1b1fa0; touch-action: none; }
+    #splat-stick div { position: absolute; left: 40px; top: 40px; width: 40px; height: 40px; border-radius: 20px;
+      background: #ffffffc0; }
     .splat-sheet, .splat-sheet [style*="width: 20em"] { width: 100% !important; }
     @media ${PHONE} {
       #splat-tools { bottom: calc(3.5em + 12px); flex-direction: column; }
       #splat-tools button { width: 44px; height: 44px; border-radius: 22px; }
       #splat-hud { bottom: calc(3.5em + 160px); }
     }
-    @media (pointer: coarse) { #splat-tools [title^="Fly"] { display: none; } }`,
+    @media ${FINGERS} {
+      #splat-hud .keys { display: none; }
+      #splat-hud:not([hidden]) + #splat-stick { display: block; }
+    }`,
   });
-  const ours = element("div", { id: "splat" }, style, banner, chip, hud, tools);
+  const ours = element("div", { id: "splat" }, style, banner, chip, hud, stick, tools);
   banner.onclick = () => window.focus();
 
   // What viser's buttons without words do, by their icon or by their part of a control.
