@@ -47,9 +47,26 @@ class Format:
     weighed: bool = False
 
 
+_SOG = Format(
+    "SOG, in one file or by the meta.json of its folder",
+    "splat.formats.sog",
+    3,
+    ("classic", "antialiased"),
+    "positions to 1/65,535 of the scene's logarithmic size; 256 scales and colours; 65,536 sets of SH",
+    weighed=True,
+)
+
 #: By the end of the file's name; the longest that fits counts.
 FORMATS = {
+    ".compressed.ply": Format(
+        "compressed PLY of SuperSplat",
+        "splat.formats.compressed_ply",
+        3,
+        limits="positions to 1/1,023 of a chunk's size, opacities to 1/255, SH to 1/64 within +-4",
+    ),
     ".ply": Format("PLY of the original release", "splat.formats.ply", 4, ("classic", "antialiased", "mip")),
+    ".sog": _SOG,
+    "meta.json": _SOG,
 }
 
 

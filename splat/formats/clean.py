@@ -48,6 +48,11 @@ def packable(gaussians: Gaussians, sh_degree: int) -> Gaussians:
         A copy with unit quaternions, opacity logits in +-MAX_LOGIT, log-scales of at least FLAT_LOG_SCALE, and without
         the Gaussians that are not finite.
     """
+    return packed(gaussians, sh_degree)[0]
+
+
+def packed(gaussians: Gaussians, sh_degree: int) -> tuple[Gaussians, torch.Tensor]:
+    """As `packable`, and [M] where each Gaussian of it was."""
     scene = gaussians.detach().to("cpu", torch.float32)
     if scene.sh_degree > sh_degree:
         scene = scene.with_sh_degree(sh_degree)
@@ -56,11 +61,10 @@ def packable(gaussians: Gaussians, sh_degree: int) -> Gaussians:
         opacity_logits=scene.opacity_logits.clamp(-MAX_LOGIT, MAX_LOGIT),
         log_scales=scene.log_scales.clamp(min=FLAT_LOG_SCALE),
     )
-    finite = _finite(scene)
-    if not finite.all():
-        scene = scene.select(finite)
-    scene = scene.select(morton_order(scene.means))
-    return dataclasses.replace(scene, quats=torch.nn.functional.normalize(scene.quats, dim=-1))
+    order = _finite(scene).nonzero()[:, 0]
+    order = order[morton_order(scene.means[order])]
+    scene = scene.select(order)
+    return dataclasses.replace(scene, quats=torch.nn.functional.normalize(scene.quats, dim=-1)), order
 
 
 def _finite(gaussians: Gaussians) -> torch.Tensor:

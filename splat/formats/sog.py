@@ -1,0 +1,415 @@
+"""SOG, PlayCanvas' "Spatially Ordered Gaussians": a handful of lossless WebP pictures and a meta.json.
+
+A `.sog` is a zip of them; a folder of the same files goes by its meta.json. Texel i, row by row, of every picture is
+Gaussian i, in any order; writers take one in which neighbours are alike. Version 2, which is written here:
+
+    means_l means_u  low and high bytes of 16-bit x y z between mins and maxs, in sign(x) ln(1 + |x|)
+    scales           RGB: entries of a codebook of 256 log-scales
+    quats            RGB: the three smaller components times sqrt 2, of wxyz; A: 252 + the index of the largest
+    sh0              RGB: entries of a codebook of 256; A: opacity
+    shN_centroids    palette of SH coefficients, 64 entries a row, one texel a coefficient; RGB: entries of a codebook
+    shN_labels       which entry of the palette, R + 256 G
+
+Version 1 has no "version", and ranges in place of codebooks. Readers round nothing, so the writer rounds to what they
+will make of it.
+
+Source:
+    https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/sog
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from splat.errors import SplatError
+from splat.files import atomic
+from splat.formats import codebook
+from splat.formats.clean import FLAT_LOG_SCALE, packed, repaired
+from splat.gaussians import Gaussians
+
+#: Three codebooks and the file names take 20 KB.
+MAX_META_BYTES = 1 << 20
+#: A file claims no more Gaussians than this a byte, 1,000 bytes of memory, lest a small one fill it; real ones take 6
+#: bytes or more each. A few are always allowed.
+MAX_PER_BYTE = 4
+ALWAYS_ALLOWED = 1 << 18
+#: Texels of a picture beyond what the count needs: writers round its sides up.
+SPARE_TEXELS = 1 << 16
+#: The longest side of a WebP.
+MAX_SIDE = 16383
+#: Entries of a palette in a row of its picture, and how many a label can name.
+PALETTE_ROW = 64
+MAX_PALETTE = 1 << 16
+#: Number of bands by that of coefficients a channel beyond the constant one.
+BANDS = {3: 1, 8: 2, 15: 3}
+#: Rows that are handled at a time where a whole copy would be large.
+BLOCK = 1 << 16
+#: Alpha of a quaternion whose w is the largest component.
+FIRST_TAG = 252
+#: Which of (the largest, the others in order) is w, x, y, z, by the largest one's index.
+ORDER = np.array([[0, 1, 2, 3], [1, 0, 2, 3], [1, 2, 0, 3], [1, 2, 3, 0]])
+#: The others' indices, by the largest one's.
+OTHERS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
+
+
+def read(path: Path) -> Gaussians:
+    """Reads a SOG file or, by its meta.json, a folder; see `splat.formats.read`."""
+    with _members(path) as member:
+        meta = _Meta(path, member("meta.json"))
+        if meta.version not in (1, 2):
+            raise SplatError(f"{path} is SOG of version {meta.version!r}; only 1 and 2 are known here: update Splat")
+        count = meta.count()
+        pictures = _pictures(path, meta, member, count)
+    quats = _quats(pictures.pop("quats"))
+    means = _means(pictures.pop("means_l"), pictures.pop("means_u"), *meta.range("means", 3))
+    log_scales = _looked_up(pictures.pop("scales"), meta.tables("scales", 3))
+    if meta.get("model") == "2dgs":
+        log_scales[:, 2] = FLAT_LOG_SCALE
+    sh0 = pictures.pop("sh0")
+    logits = _looked_up(sh0[:, 3:], meta.logits())[:, 0]
+    colors = _looked_up(sh0, meta.tables("sh0", 3))
+    sh = colors[:, None] if "centroids" not in pictures else _sh(colors, meta, **pictures)
+    antialiased = meta.get("model") == "antialiased" or meta.get("antialias") is True
+    scene = (torch.from_numpy(array) for array in (means, quats, log_scales, logits, sh))
+    return repaired(path, Gaussians(*scene, antialias="antialiased" if antialiased else "classic"))
+
+
+def write(gaussians: Gaussians, path: Path, importance: Tensor | None = None) -> None:
+    """Writes a SOG file or, by its meta.json, a folder, of version 2; see `splat.formats.write`."""
+    scene, order = packed(gaussians, 3)
+    energy = _looks(scene) if importance is None else importance.detach().to("cpu", torch.float32)[order].clamp(min=0)
+    meta: dict[str, Any] = {"version": 2, "asset": {"generator": "Splat"}, "count": len(scene)}
+    if scene.antialias != "classic":
+        # The one is what PlayCanvas' converter writes, the other what its format's page says.
+        meta |= {"model": "antialiased", "antialias": True}
+    pictures = {}
+    for name, values, texels in _columns(scene, energy):
+        files = [f"{name}{end}.webp" for end in texels]
+        meta[name] = values | {"files": files}
+        pictures |= dict(zip(files, texels.values(), strict=True))
+    # libwebp works without Python's lock.
+    with ThreadPoolExecutor() as threads:
+        contents = dict(zip(pictures, threads.map(_webp, pictures.values()), strict=True))
+    contents["meta.json"] = json.dumps(meta, separators=(",", ":")).encode()
+    if path.name.lower().endswith(".json"):
+        with ExitStack() as stack:
+            # What was opened first takes its place last, after the pictures that it needs.
+            for name in reversed(contents):
+                target = path if name == "meta.json" else path.parent / name
+                stack.enter_context(atomic(target)).write_bytes(contents[name])
+    else:
+        with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            for name, content in contents.items():
+                archive.writestr(zipfile.ZipInfo(name), content)
+
+
+def _columns(scene: Gaussians, energy: Tensor) -> Iterator[tuple[str, dict[str, Any], dict[str, Tensor]]]:
+    """Every entry of meta.json with its pictures [H, W, 4] by how their names go on."""
+    steps, ends = _log_means(scene.means)
+    yield "means", ends, {"_l": _texture(steps & 0xFF), "_u": _texture(steps >> 8)}
+    spread = energy[:, None].expand(-1, 3).flatten()
+    book = codebook.numbers(scene.log_scales.flatten(), spread)
+    yield "scales", {"codebook": book.tolist()}, {"": _texture(codebook.nearest(book, scene.log_scales))}
+    yield "quats", {}, {"": _texture(_quat_bytes(scene.quats))}
+    book = codebook.numbers(scene.sh[:, 0].flatten(), spread)
+    opacities = (scene.opacities * 255).round()[:, None]
+    yield "sh0", {"codebook": book.tolist()}, {"": _texture(codebook.nearest(book, scene.sh[:, 0]), opacities)}
+    if scene.sh_degree == 0:
+        return
+    coefficients = scene.sh.shape[1] - 1
+    entries, labels = codebook.palette(scene.sh[:, 1:].flatten(1), energy, _palette_size(len(scene)))
+    counts = torch.bincount(labels, minlength=len(entries)).float()
+    book = codebook.numbers(entries.flatten(), counts[:, None].expand_as(entries).flatten())
+    texels = torch.zeros(-(-len(entries) // PALETTE_ROW) * PALETTE_ROW * coefficients, 4, dtype=torch.uint8)
+    texels[:, 3] = 255
+    texels[: len(entries) * coefficients, :3] = codebook.nearest(book, entries).view(-1, 3)
+    values = {"count": len(entries), "bands": scene.sh_degree, "codebook": book.tolist()}
+    labels = torch.stack([labels & 0xFF, labels >> 8, torch.zeros_like(labels)], 1)
+    pictures = {"_centroids": texels.view(-1, PALETTE_ROW * coefficients, 4), "_labels": _texture(labels)}
+    yield "shN", values, pictures
+
+
+def _looks(scene: Gaussians) -> Tensor:
+    """[N] about how much of an image a Gaussian makes up, as nobody said it."""
+    largest = scene.log_scales.topk(2, dim=1).values.sum(1)
+    return scene.opacities.square() * torch.exp(largest - largest.max() if len(scene) else largest)
+
+
+def _log_means(means: Tensor) -> tuple[Tensor, dict[str, Any]]:
+    """[N, 3] int32 the 16-bit steps, and the ends of their range."""
+    logs = means.sign() * means.abs().log1p()
+    low = logs.amin(0) if len(means) else torch.zeros(3)
+    size = (logs.amax(0) if len(means) else torch.zeros(3)) - low
+    steps = ((logs - low) / size.clamp(min=1e-30) * 0xFFFF).round().int()
+    return steps, {"mins": low.tolist(), "maxs": (low + size).tolist()}
+
+
+def _quat_bytes(quats: Tensor) -> Tensor:
+    """[N, 4] the bytes of unit quaternions."""
+    largest = quats.abs().argmax(1)
+    rows = torch.arange(len(quats))
+    others = quats[rows[:, None], torch.from_numpy(OTHERS)[largest]] * quats[rows, largest, None].sign()
+    steps = ((others * math.sqrt(2) + 1) * 127.5).round()
+    return torch.cat([steps, (largest + FIRST_TAG)[:, None]], 1)
+
+
+def _palette_size(count: int) -> int:
+    return min(64, 2 ** max(0, math.floor(math.log2(max(count, 1) / 1024)))) * 1024
+
+
+def _texture(*columns: Tensor) -> Tensor:
+    """[H, W, 4] bytes of columns of [N, 1] to [N, 4] in all, in rows; alpha is 255 where there are three."""
+    count = len(columns[0])
+    width = max(4 * math.ceil(math.sqrt(count) / 4), 4)
+    height = max(4 * math.ceil(count / (4 * width)), 4)
+    texels = torch.zeros(height * width, 4, dtype=torch.uint8)
+    texels[:count, 3] = 255
+    start = 0
+    for column in columns:
+        texels[:count, start : start + column.shape[1]] = column
+        start += column.shape[1]
+    return texels.view(height, width, 4)
+
+
+def _webp(picture: Tensor) -> bytes:
+    from PIL import Image
+
+    content = io.BytesIO()
+    # `exact`: otherwise texels of alpha 0 lose their other bytes.
+    Image.fromarray(picture.numpy()).save(content, "WEBP", lossless=True, exact=True, method=4, quality=100)
+    return content.getvalue()
+
+
+def _pictures(path: Path, meta: _Meta, member: Callable[[str], bytes], count: int) -> dict[str, np.ndarray]:
+    """Every picture of a Gaussian's texels as [count, 4] bytes, and the palette's as [height, width, 4]."""
+    sources = {"means_l": ("means", 0), "means_u": ("means", 1)}
+    sources |= {"scales": ("scales", 0), "quats": ("quats", 0), "sh0": ("sh0", 0)}
+    if meta.get("shN") is not None:
+        sources |= {"centroids": ("shN", 0), "labels": ("shN", 1)}
+    contents = {key: member(meta.file(*source)) for key, source in sources.items()}
+    if count > max(MAX_PER_BYTE * sum(map(len, contents.values())), ALWAYS_ALLOWED):
+        raise _damaged(path, f"its pictures are too small for the {count:,} Gaussians that it claims")
+
+    def decoded(key: str) -> np.ndarray:
+        if key == "centroids":
+            return _decoded(path, contents[key], 1, MAX_PALETTE * max(BANDS))
+        return _decoded(path, contents[key], count, count + count // 4 + SPARE_TEXELS).reshape(-1, 4)[:count]
+
+    # Pillow decodes without Python's lock.
+    with ThreadPoolExecutor() as threads:
+        return dict(zip(sources, threads.map(decoded, sources), strict=True))
+
+
+def _decoded(path: Path, content: bytes, least: int, most: int) -> np.ndarray:
+    """[H, W, 4] bytes of a lossless WebP of `least` to `most` texels; its header is looked at before it is decoded."""
+    from PIL import Image
+
+    if content[:4] != b"RIFF" or content[8:16] != b"WEBPVP8L" or len(content) < 25:
+        raise _damaged(path, "a picture in it is no lossless WebP")
+    sides = int.from_bytes(content[21:25], "little")
+    width, height = (sides & 0x3FFF) + 1, (sides >> 14 & 0x3FFF) + 1
+    if not least <= width * height <= most:
+        raise _damaged(path, f"a picture of {width} x {height} in it does not fit the number of its Gaussians")
+    try:
+        with Image.open(io.BytesIO(content), formats=["WEBP"]) as picture:
+            return np.asarray(picture.convert("RGBA"))
+    except (OSError, ValueError, EOFError) as error:
+        raise _damaged(path, f"a picture in it cannot be decoded ({error})") from error
+
+
+def _means(low: np.ndarray, high: np.ndarray, mins: np.ndarray, maxs: np.ndarray) -> np.ndarray:
+    means = np.empty((len(low), 3), np.float32)
+    for axis in range(3):
+        steps = mins[axis] + (maxs[axis] - mins[axis]) * np.arange(1 << 16) / 0xFFFF
+        with np.errstate(over="ignore"):
+            table = (np.sign(steps) * np.expm1(np.abs(steps))).astype(np.float32)
+        means[:, axis] = table[low[:, axis] | high[:, axis].astype(np.uint16) << 8]
+    return means
+
+
+def _quats(texels: np.ndarray) -> np.ndarray:
+    parts = np.empty((len(texels), 4), np.float32)
+    parts[:, 1:] = ((np.arange(256) / 255 * 2 - 1) / math.sqrt(2)).astype(np.float32)[texels[:, :3]]
+    parts[:, 0] = np.sqrt(np.maximum(1 - np.square(parts[:, 1:]).sum(1), 0))
+    tags = texels[:, 3].astype(np.int64) - FIRST_TAG
+    quats = np.take_along_axis(parts, ORDER[np.maximum(tags, 0)], 1)
+    # What no writer writes means no rotation.
+    quats[tags < 0] = (1, 0, 0, 0)
+    return quats
+
+
+def _sh(colors: np.ndarray, meta: _Meta, centroids: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """[N, K, 3] from [N, 3] constant terms, the palette's picture and the labels'."""
+    size, coefficients = meta.palette(*centroids.shape[:2])
+    texels = centroids.reshape(-1, 4)[: size * coefficients]
+    # An entry beyond the last is no colour of its own: all zeros, as other readers have it.
+    palette = np.zeros((size + 1, coefficients, 3), np.float32)
+    palette[:size] = _looked_up(texels, meta.tables("shN", 3)).reshape(size, coefficients, 3)
+    sh = np.empty((len(colors), 1 + coefficients, 3), np.float32)
+    sh[:, 0] = colors
+    for start in range(0, len(colors), BLOCK):
+        rows = slice(start, start + BLOCK)
+        sh[rows, 1:] = palette[np.minimum(labels[rows, 0] | labels[rows, 1].astype(np.int64) << 8, size)]
+    return sh
+
+
+def _looked_up(texels: np.ndarray, tables: np.ndarray) -> np.ndarray:
+    """[N, C] float32: each of the first C bytes of a texel by its table, [C, 256]."""
+    values = np.empty((len(texels), len(tables)), np.float32)
+    for channel, table in enumerate(tables):
+        values[:, channel] = table[texels[:, channel]]
+    return values
+
+
+class _Meta:
+    """meta.json, of which nothing is believed: whatever is asked of it is checked for its kind and size."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        self._path = path
+        try:
+            self._values = json.loads(content)
+        # Numbers of thousands of digits, bytes that are no text, and brackets without end.
+        except (ValueError, RecursionError) as error:
+            raise _damaged(path, f"its meta.json is no JSON ({error})") from error
+        if not isinstance(self._values, dict):
+            raise _damaged(path, "its meta.json is no object")
+        self.version = self.get("version", 1)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._values.get(key, default)
+
+    def count(self) -> int:
+        """How many Gaussians there are."""
+        return self._whole("count") if self.version == 2 else self._whole("means", "shape", 0)
+
+    def file(self, key: str, index: int) -> str:
+        """The name of a picture, which never leads to another folder."""
+        name = self._at(key, "files", index)
+        if not isinstance(name, str) or name in ("", ".", "..") or any(sign in name for sign in "/\\:\0"):
+            raise _damaged(self._path, f"its meta.json names no file for {key}")
+        return name
+
+    def range(self, key: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """[size] mins and maxs; version 1 has one for all of shN."""
+        return self._numbers(size, key, "mins"), self._numbers(size, key, "maxs")
+
+    def tables(self, key: str, channels: int) -> np.ndarray:
+        """[channels, 256] what a byte means."""
+        if self.version == 2:
+            return np.broadcast_to(self._codebook(key), (channels, 256))
+        low, high = (end[:channels, None] for end in self.range(key, 4 if key == "sh0" else 3))
+        return (low + (high - low) * np.arange(256) / 255).astype(np.float32)
+
+    def logits(self) -> np.ndarray:
+        """[1, 256] opacity logits by their byte."""
+        if self.version == 2:
+            with np.errstate(divide="ignore"):
+                return np.log(np.arange(256) / np.arange(255, -1, -1))[None].astype(np.float32)
+        low, high = self.range("sh0", 4)
+        return (low[3:, None] + (high - low)[3:, None] * np.arange(256) / 255).astype(np.float32)
+
+    def palette(self, height: int, width: int) -> tuple[int, int]:
+        """The number of entries and the coefficients of one, in a picture of such a size."""
+        coefficients = width // PALETTE_ROW
+        if width % PALETTE_ROW or coefficients not in BANDS:
+            raise _damaged(self._path, f"its palette is {width} texels wide, which fits no number of SH bands")
+        if self.version == 1:
+            return min(PALETTE_ROW * height, MAX_PALETTE), coefficients
+        if self._at("shN", "bands") != BANDS[coefficients]:
+            raise _damaged(self._path, f"its palette holds {BANDS[coefficients]} SH bands, which its meta.json denies")
+        # Some writers count entries that their picture does not have.
+        return min(self._whole("shN", "count"), PALETTE_ROW * height, MAX_PALETTE), coefficients
+
+    def _codebook(self, key: str) -> np.ndarray:
+        try:
+            values = np.array(self._at(key, "codebook"), np.float64)
+        except (ValueError, TypeError, OverflowError):
+            values = np.empty(0)
+        if values.shape == (256,) and np.isnan(values[0]):
+            # A flaw of splat-transform's first releases, which PlayCanvas' readers mend like this.
+            values[0] = values[1] + (values[1] - values[255]) / 255
+        if values.shape != (256,) or not np.isfinite(values).all():
+            raise _damaged(self._path, f"the codebook of {key} in its meta.json is not 256 numbers")
+        with np.errstate(over="ignore"):
+            return values.astype(np.float32)
+
+    def _numbers(self, size: int, *keys: str) -> np.ndarray:
+        try:
+            values = np.broadcast_to(np.array(self._at(*keys), np.float64), size)
+        except (ValueError, TypeError, OverflowError):
+            values = np.empty(0)
+        if not values.size == size or not np.isfinite(values).all():
+            raise _damaged(self._path, f"{'.'.join(keys)} in its meta.json is not {size} numbers")
+        return values
+
+    def _whole(self, *keys: str | int) -> int:
+        value = self._at(*keys)
+        if type(value) is not int or not 0 <= value <= MAX_SIDE**2:
+            raise _damaged(self._path, f"{'.'.join(map(str, keys))} in its meta.json is no number of anything")
+        return value
+
+    def _at(self, *keys: str | int) -> Any:
+        value = self._values
+        for key in keys:
+            try:
+                value = value[key]
+            except (KeyError, IndexError, TypeError):
+                raise _damaged(self._path, f"its meta.json lacks {'.'.join(map(str, keys))}") from None
+        return value
+
+
+@contextmanager
+def _members(path: Path) -> Iterator[Callable[[str], bytes]]:
+    """What gives the content of a file by its name: in a zip, or beside a meta.json."""
+    if path.name.lower().endswith(".json"):
+
+        def beside(name: str) -> bytes:
+            file = path if name == "meta.json" else path.parent / name
+            if not file.is_file():
+                raise SplatError(f"{path} needs {name} beside it, which is not there; get the whole folder again")
+            if name == "meta.json" and file.stat().st_size > MAX_META_BYTES:
+                raise _damaged(path, "it is too long for what it should hold")
+            return file.read_bytes()
+
+        yield beside
+        return
+    size = path.stat().st_size
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise _damaged(path, f"it is no zip of pictures ({error})") from error
+    with archive:
+
+        def inside(name: str) -> bytes:
+            # Members are stored as they are; in those that are not, a picture cannot be much larger than the file.
+            most = MAX_META_BYTES if name == "meta.json" else size + MAX_META_BYTES
+            try:
+                info = archive.getinfo(name)
+                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.file_size > most:
+                    raise _damaged(path, f"{name} in it is packed as no SOG file's is")
+                # Reading a given number of bytes unpacks no more than those.
+                with archive.open(info) as stream:
+                    return stream.read(info.file_size)
+            except KeyError:
+                raise _damaged(path, f"it lacks {name}") from None
+            except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError, zlib.error) as error:
+                raise _damaged(path, f"{name} in it cannot be unpacked ({error})") from error
+
+        yield inside
+
+
+def _damaged(path: Path, reason: str) -> SplatError:
+    return SplatError(f"{path} is a damaged SOG file: {reason}; get it again from where it came")
