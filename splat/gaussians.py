@@ -170,14 +170,19 @@ def _quaternion_product(a: Tensor, b: Tensor) -> Tensor:
     )
 
 
+def sh_basis(directions: Tensor, degree: int) -> Tensor:
+    """[M, K] the basis functions of the coefficients `Gaussians.sh` at unit directions [M, 3], from the camera."""
+    from splat.reference.sh import sh_basis
+
+    return sh_basis(directions, degree)
+
+
 def _rotate_sh(sh: Tensor, rotation: Tensor) -> Tensor:
     """Rotates coefficients [N, K, 3] so that the colour seen along R d is what was seen along d.
 
     Each band l maps onto itself by a (2l + 1)-square matrix. It is the solution of Y_l(R d) D = Y_l(d) over more
     directions than coefficients, which is exact and needs no recursion.
     """
-    from splat.reference.sh import sh_basis
-
     directions = torch.randn(64, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(sh.device)
     directions = directions / directions.norm(dim=-1, keepdim=True)
     degree = math.isqrt(sh.shape[1]) - 1

@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "train": ("photos or a capture -> scene", ("train",)),
     "eval": ("held-out PSNR and SSIM of a run, and its report", ("train",)),
     "render": ("run or scene file -> video or pictures", ("train",)),
+    "export": ("run or scene file -> small file or page for phones and other viewers, compared", ("train",)),
+    "convert": ("scene file -> another format", ("train",)),
     "view": ("run or scene file in the browser", ("viewer",)),
     "info": ("what is in a scene file", ("train",)),
     "doctor": ("what works on this machine, and why not", ()),
@@ -36,6 +38,7 @@ Step by step:
   splat train scene -o run --iterations 7000 --downscale 2
   splat eval run
   splat render run --path orbit -o orbit.mp4
+  splat export run scene.html
   splat view run"""
 
 #: Exit statuses: the user can mend it, or stopped it; the fault is ours.

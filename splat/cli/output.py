@@ -78,6 +78,22 @@ def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
         yield from bar.track(items, total=total, description=what)
 
 
+@contextmanager
+def during(what: str) -> Iterator[None]:
+    """What is being done and since when, on stderr, while nobody knows how much of it is done; where that is no
+    terminal, one line before."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        say(what)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as spinner:
+        spinner.add_task(what, total=None)
+        yield
+
+
 def size(count: float) -> str:
     """Bytes as people read them."""
     for unit in ("B", "KB", "MB"):

@@ -1,0 +1,157 @@
+"""`splat export`: a run or a scene file to a smaller file for other viewers, compared with the original before it is
+there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import tyro
+
+from splat.cli.options import Device, parse
+from splat.cli.output import during, reporting, size, track, warn
+from splat.cli.runs import CAMERAS, CONFIG, read_scene
+from splat.export.kinds import table
+from splat.export.progress import Progress
+
+if TYPE_CHECKING:
+    from splat.export.run import Exported
+    from splat.export.views import Views
+    from splat.gaussians import Gaussians
+
+T = TypeVar("T")
+
+EXAMPLES = """\
+  splat export run scene.spz                        (small, for most viewers)
+  splat export run scene.html                       (one page that opens on phones)
+  splat export run scene.sog --target-size 8MB
+  splat export scene.ply scene.splat --threshold 25"""
+
+
+@dataclass
+class Export:
+    """Writes a copy of a run's scene, or of a scene file, for other viewers and for phones. The copy is read back and
+    rendered from the photos that were held out (or from an orbit), beside the original: if it is too far from it,
+    nothing is written."""
+
+    scene: Annotated[Path, tyro.conf.Positional]
+    """Run's folder or scene file."""
+    output: Annotated[Path, tyro.conf.Positional]
+    """File to write; its name's end says what kind. One that exists is replaced, once the new one is whole."""
+    sh_degree: int | None = None
+    """Highest degree of the colours that depend on the direction; 0 leaves one colour each."""
+    max_gaussians: int | None = None
+    """Gaussians at most; those that make up least of the pictures are left out."""
+    threshold: float | None = None
+    """Least PSNR of the copy against the original, dB, below which nothing is written. If not given: 30, or any where
+    fewer Gaussians or bytes or a lower degree were asked for."""
+    no_verify: bool = False
+    """Do not read the file back and compare."""
+    capture: Path | None = None
+    """Where the run's capture is now, if it has been moved since the training."""
+    device: Device = "auto"
+    """Where to render: auto takes an NVIDIA GPU where Splat's kernels run on one, else the CPU."""
+    json: bool = False
+    """Print one JSON object: output, bytes, ratio (bytes of the PLY over these), gaussians, sh_degree, psnr (dB, copy
+    against original, mean and psnr_worst), photos (dB, original and copy against the photos), views (how many), lost
+    (sentences), seconds, per_view."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    options = parse(Export, "export", arguments, f"{EXAMPLES}\n\nWhat each kind of file holds:\n{table()}")
+    with reporting(options.json) as report:
+        values = export_scene(options)
+        report(values, as_text(values))
+
+
+def export_scene(options: Export) -> dict[str, Any]:
+    """Writes the copy.
+
+    Returns:
+        What `--json` prints.
+    """
+    from splat.errors import SplatError
+    from splat.export.kinds import kind
+    from splat.export.run import Wishes, export
+
+    started = perf_counter()
+    kind(options.output)
+    if options.output.is_dir():
+        raise SplatError(f"{options.output} is a folder: give the name of the file to write.")
+    least = 1 if options.max_gaussians is None else options.max_gaussians
+    if not 0 <= (options.sh_degree or 0) <= 4 or least < 1:
+        raise SplatError("--sh-degree is 0 to 4, and --max-gaussians at least 1.")
+    if options.no_verify and options.threshold is not None:
+        raise SplatError("--threshold is for the comparison that --no-verify leaves out: give one of them.")
+    original, views = open_original(options)
+    warn(views.notes)
+    wishes = Wishes(options.sh_degree, options.max_gaussians, not options.no_verify, options.threshold)
+    exported = export(original, options.output, views, wishes, Said())
+    return describe(exported, views) | {"seconds": perf_counter() - started}
+
+
+def open_original(options: Export) -> tuple[Gaussians, Views]:
+    """The scene, with the filter that it was trained for, and from where it is looked at."""
+    import dataclasses
+
+    from splat.export.views import of_file, of_run
+    from splat.train.run import load_config
+
+    _, gaussians = read_scene(options.scene, options.device)
+    if not options.scene.is_dir():
+        return gaussians, of_file(gaussians)
+    if not all((options.scene / name).is_file() for name in (CONFIG, CAMERAS)):
+        return gaussians, of_file(gaussians)
+    gaussians = dataclasses.replace(gaussians, antialias=load_config(options.scene).antialias)
+    return gaussians, of_run(options.scene, options.scene / CAMERAS, options.capture)
+
+
+class Said(Progress):
+    """Progress on stderr."""
+
+    def track(self, items: Iterable[T], what: str, total: int) -> Iterable[T]:
+        return track(items, what, total)
+
+    def during(self, what: str) -> AbstractContextManager[None]:
+        return during(what)
+
+
+def describe(exported: Exported, views: Views) -> dict[str, Any]:
+    """The facts, as `--json` prints them."""
+    from splat.export.verify import mean
+
+    losses = exported.losses
+    return {
+        "output": str(exported.path),
+        "bytes": exported.bytes,
+        "ratio": exported.plain_bytes / exported.bytes,
+        "gaussians": exported.gaussians,
+        "sh_degree": exported.sh_degree,
+        "psnr": mean(losses, "psnr"),
+        "psnr_worst": min((loss.psnr for loss in losses), default=None),
+        "photos": {"original": mean(losses, "original"), "copy": mean(losses, "copy")},
+        "views": len(losses),
+        "lost": exported.lost,
+        "per_view": [asdict(loss) for loss in losses],
+    }
+
+
+def as_text(values: dict[str, Any]) -> str:
+    """The same for people."""
+    lines = [
+        f"{values['output']}: {size(values['bytes'])}, {values['ratio']:.1f} times smaller than the PLY; "
+        f"{values['gaussians']:,} Gaussians, SH degree {values['sh_degree']}"
+    ]
+    if values["views"]:
+        lines.append(
+            f"read back, against the original: {values['psnr']:.2f} dB, {values['psnr_worst']:.2f} dB in the worst of "
+            f"{values['views']} views"
+        )
+        photos = values["photos"]
+        if photos["copy"] is not None:
+            lines.append(f"against the photos: {photos['copy']:.2f} dB, the original {photos['original']:.2f} dB")
+    return "\n".join([*lines, *(f"lost: {sentence}" for sentence in values["lost"])])

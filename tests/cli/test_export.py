@@ -1,0 +1,101 @@
+"""`splat export` and `splat convert`: what they write, print and refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from splat.cli.main import main
+from splat.formats import FORMATS, read
+
+
+def printed(capfd: pytest.CaptureFixture[str]) -> dict:
+    """The one JSON object that is all of stdout."""
+    output = capfd.readouterr().out
+    assert output.count("\n") == 1
+    return json.loads(output)
+
+
+def stopped(words: list[object], capfd: pytest.CaptureFixture[str]) -> str:
+    """Runs a command that has to stop with 2, and gives the sentence."""
+    assert main([str(word) for word in words]) == 2
+    output = capfd.readouterr()
+    sentence = output.err.splitlines()[-1]
+    assert sentence.startswith("splat: ") and not output.out
+    return sentence
+
+
+def test_export_says_how_close_the_copy_is(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "new" / "copy.ply"
+    assert main(["export", str(run), str(output), "--sh-degree", "1", "--json"]) == 0
+    values = printed(capfd)
+    assert values["output"] == str(output) and values["bytes"] == output.stat().st_size
+    assert values["sh_degree"] == 1 == read(output).sh_degree and values["ratio"] > 2
+    assert values["views"] == 2 and values["psnr_worst"] <= values["psnr"] <= 100
+    assert values["photos"]["original"] == pytest.approx(values["photos"]["copy"], abs=3)
+    assert [view["name"] for view in values["per_view"]] == ["images/00.png", "images/05.png"]
+    assert [path.name for path in output.parent.iterdir()] == ["copy.ply"]
+
+
+def test_export_for_people(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(run / "scene.ply"), str(tmp_path / "copy.ply"), "--max-gaussians", "50"]) == 0
+    output = capfd.readouterr()
+    assert "50 Gaussians" in output.out and "dB in the worst of 12 views" in output.out
+    assert "compare (12)" in output.err and "photos" not in output.out
+
+
+def test_no_verify_looks_at_nothing(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(run), str(tmp_path / "copy.ply"), "--no-verify", "--json"]) == 0
+    values = printed(capfd)
+    assert values["psnr"] is None and values["views"] == 0 and values["per_view"] == []
+
+
+def test_export_help_says_what_each_format_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["export", "--help"])
+    text = capsys.readouterr().out
+    assert all(f"  {suffix} " in text and held.name in text for suffix, held in FORMATS.items())
+
+
+def test_export_keeps_what_was_there_when_it_fails(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "copy.ply"
+    output.write_text("before")
+    words = ["export", run, output, "--max-gaussians", "10", "--threshold", "60"]
+    assert f"{output} was not written" in stopped(words, capfd)
+    assert output.read_text() == "before" and list(tmp_path.iterdir()) == [output]
+
+
+@pytest.mark.parametrize("command", ["export", "convert"])
+def test_wrong_input(command: str, run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    copy = tmp_path / "copy.ply"
+    assert "'.xyz' is no scene format" in stopped([command, run, tmp_path / "copy.xyz"], capfd)
+    assert "scene.ply" in stopped([command, tmp_path, copy], capfd)
+    assert "does not exist" in stopped([command, tmp_path / "absent.ply", copy], capfd)
+    (tmp_path / "bad.ply").write_bytes(b"solid cube")
+    assert "no PLY file" in stopped([command, tmp_path / "bad.ply", copy], capfd)
+    (tmp_path / "folder.ply").mkdir()
+    assert "is a folder" in stopped([command, run, tmp_path / "folder.ply"], capfd)
+    assert not copy.exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["--sh-degree", "5"], ["--max-gaussians", "0"], ["--no-verify", "--threshold", "30"]]
+)
+def test_wrong_wishes(words: list[str], run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert words[0] in stopped(["export", run, tmp_path / "copy.ply", *words], capfd)
+
+
+def test_convert(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "copy.ply"
+    for source in (run, run / "scene.ply"):
+        assert main(["convert", str(source), str(output), "--json"]) == 0
+        values = printed(capfd)
+        assert values["gaussians"] == len(read(output)) and values["bytes"] == output.stat().st_size
+        assert values["lost"] == [] and values["sh_degree"] == 3
+    assert main(["convert", str(run), str(output)]) == 0
+    assert capfd.readouterr().out.startswith(f"{output}: ")
+    assert "splat export" in stopped(["convert", run, tmp_path / "page.html"], capfd)
