@@ -219,15 +219,6 @@ def test_any_cut_is_noticed(tmp_path_factory, data) -> None:
         read(path)
 
 
-def test_compressed_ply_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "scene.compressed.ply"
-    path.write_bytes(
-        header(0, "uint packed_position", "uint packed_rotation", "uint packed_scale", "uint packed_color")
-    )
-    with pytest.raises(SplatError, match="compressed PLY.*export it there as a plain PLY"):
-        read(path)
-
-
 def test_paths_that_are_no_scene_file(tmp_path: Path) -> None:
     with pytest.raises(SplatError, match="does not exist"):
         read(tmp_path / "none.ply")
@@ -267,5 +258,3 @@ def test_a_trained_scene_of_somebody_else(data: Path) -> None:
     scene = read(data / "splats" / "fruit_drops" / "fruit_drops.ply")
     assert (len(scene), scene.sh_degree) == (4721, 3)
     assert 0 < scene.opacities.mean() < 1
-    with pytest.raises(SplatError, match="compressed PLY"):
-        read(data / "splats" / "guitar.compressed.ply")
