@@ -55,7 +55,9 @@ def numbers(values: Tensor, weights: Tensor, size: int = 256) -> Tensor:
         middles = (codebook[1:] + codebook[:-1]) / 2
         cuts = torch.cat([torch.tensor([0]), torch.searchsorted(edges, middles), torch.tensor([BINS])])
         weight = mass[cuts].diff()
-        codebook = torch.where(weight > 0, moment[cuts].diff() / weight.clamp(min=1e-300), codebook)
+        means = torch.where(weight > 0, moment[cuts].diff() / weight.clamp(min=1e-300), codebook)
+        # Differences of sums leave a little noise where nothing is, and its quotient may be anything.
+        codebook = means.clamp(edges[cuts[:-1]], edges[cuts[1:]])
         codebook = codebook.sort().values
     return codebook.float()
 
