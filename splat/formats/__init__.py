@@ -65,6 +65,7 @@ FORMATS = {
         limits="positions to 1/1,023 of a chunk's size, opacities to 1/255, SH to 1/64 within +-4",
     ),
     ".ply": Format("PLY of the original release", "splat.formats.ply", 4, ("classic", "antialiased", "mip")),
+    ".ksplat": Format("KSPLAT of GaussianSplats3D", "splat.formats.ksplat", 2, writes=False),
     ".sog": _SOG,
     "meta.json": _SOG,
 }
