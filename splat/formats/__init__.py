@@ -56,6 +56,8 @@ _SOG = Format(
     weighed=True,
 )
 
+_CHECKPOINT = Format("checkpoint of gsplat or of the original release", "splat.formats.checkpoint", 4, writes=False)
+
 #: By the end of the file's name; the longest that fits counts.
 FORMATS = {
     ".compressed.ply": Format(
@@ -65,6 +67,8 @@ FORMATS = {
         limits="positions to 1/1,023 of a chunk's size, opacities to 1/255, SH to 1/64 within +-4",
     ),
     ".ply": Format("PLY of the original release", "splat.formats.ply", 4, ("classic", "antialiased", "mip")),
+    ".pt": _CHECKPOINT,
+    ".pth": _CHECKPOINT,
     ".ksplat": Format("KSPLAT of GaussianSplats3D", "splat.formats.ksplat", 2, writes=False),
     ".sog": _SOG,
     "meta.json": _SOG,
