@@ -21,13 +21,14 @@ WHEEL_CUDA_ARCHS := $(SPLAT_CUDA_ARCHS)
 # Which GPUs `make native` compiles the CUDA kernels for; others get theirs from PTX when they are first used.
 export SPLAT_CUDA_ARCHS ?= 75 90
 
-.PHONY: help venv native on-host demo test check wheel format clean
+.PHONY: help venv native web on-host demo test check wheel format clean
 
 help:
 	@echo 'make demo    environment, native build, trains the bundled capture and opens the viewer (about 5 minutes)'
 	@echo 'make test    environment, native build, every test'
 	@echo 'make check   lint, format, types and the fast tests'
 	@echo 'make native  builds the CPU library (and the CUDA library where nvcc is found)'
+	@echo 'make web     bundles the page of `splat export scene.html` (make native does, too, where Node is found)'
 	@echo 'make venv    the environment alone, in $(VENV); TORCH=cpu takes the small CPU-only torch'
 	@echo 'make wheel   one wheel with all native libraries, in dist/ (with nvcc: for every GPU, several minutes)'
 	@echo 'make format  formats the Python files'
@@ -61,6 +62,10 @@ $(EDITABLE): pyproject.toml setup.py $(INSTALLED)
 native: $(EDITABLE)
 	@echo '==> native library'
 	@$(BIN)/python setup.py --quiet build_ext --inplace
+
+web: $(EDITABLE)
+	@echo '==> page for phones'
+	@$(BIN)/python setup.py --quiet build_page
 
 # The CUDA kernels compiled for the CPU, by which tests run them without a GPU.
 on-host: native
@@ -104,4 +109,4 @@ format: $(INSTALLED_DEV)
 
 clean:
 	@echo '==> removing build products (not $(VENV), runs or captures)'
-	@rm -rf build dist *.egg-info splat/_native .pytest_cache .ruff_cache .hypothesis
+	@rm -rf build dist *.egg-info splat/_native splat/_web .pytest_cache .ruff_cache .hypothesis

@@ -1,8 +1,11 @@
-"""Builds the package: what pyproject.toml can't say is the packages' folders and the native libraries.
+"""Builds the package: what pyproject.toml can't say is the packages' folders, the native libraries and the web page.
 
 There is one for the CPU, and one for NVIDIA GPUs where nvcc is found. Both stand behind LibTorch's stable ABI, so they
 depend on neither the Python nor the torch version and the wheel is tagged py3-none-<platform>. `setup.py build_ext
 --inplace` (which is `make native`) rebuilds what has changed.
+
+The page that `splat export scene.html` fills in is bundled from viewer/web where Node is; without it all but that
+export works.
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
-from setuptools import Extension, find_packages, setup
+from setuptools import Command, Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 try:
@@ -29,6 +33,10 @@ except ImportError:  # The one that a virtual environment of Python 3.11 or olde
 ROOT = Path(__file__).resolve().parent
 MAPPED = {"splat.datasets": "datasets", "splat.viewer": "viewer"}
 INSTALL_TORCH = "run `pip install 'torch>=2.10' ninja`, then `pip install --no-build-isolation` as before"
+
+INSTALL_NODE = "install Node.js 20 or newer (nodejs.org), then run `make web` (without make: as before)"
+#: What is made of viewer/web.
+PAGE = ("page.html", "LICENSE.txt")
 
 WINDOWS = sys.platform == "win32"
 MACOS = sys.platform == "darwin"
@@ -223,20 +231,62 @@ def build_native(destination: Path) -> None:
             os.replace(fresh, library)
 
 
-class BuildNative(build_ext):
-    """setuptools' place for compiled code, with our libraries in place of Python extensions."""
+def build_page(destination: Path) -> None:
+    """Bundles viewer/web into the page's one file, if something has changed; says in a line why it cannot."""
+    web, made = ROOT / "viewer" / "web", [destination / name for name in PAGE]
+    sources = [*web.glob("*.json"), web / "bundle.mjs", *web.glob("phone/*")]
+    newest = max(path.stat().st_mtime for path in sources)
+    if all(path.exists() and path.stat().st_mtime >= newest for path in made):
+        return
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        print(f"splat: no page for phones (`splat export scene.html`): {INSTALL_NODE}.", file=sys.stderr)
+        return
+    folder = ROOT / "build" / "page"
+    installed, lock = web / "node_modules" / ".package-lock.json", web / "package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        if subprocess.run(command, cwd=web, check=False).returncode != 0:
+            print("splat: no page for phones (`splat export scene.html`): npm's message is above.", file=sys.stderr)
+            return
+        os.utime(installed)
+    if subprocess.run([node, "bundle.mjs", str(folder)], cwd=web, check=False).returncode != 0:
+        sys.exit("Splat's page for phones did not build; Node's message is above.")
+    destination.mkdir(parents=True, exist_ok=True)
+    for path in made:
+        os.replace(folder / path.name, path)
 
-    def destination(self) -> Path:
-        return (ROOT if self.inplace else Path(self.build_lib).resolve()) / "splat" / "_native"
+
+class BuildNative(build_ext):
+    """setuptools' place for compiled code, with our libraries, and the page, in place of Python extensions."""
+
+    def destination(self, folder: str) -> Path:
+        return (ROOT if self.inplace else Path(self.build_lib).resolve()) / "splat" / folder
 
     def run(self) -> None:
-        build_native(self.destination())
+        build_native(self.destination("_native"))
+        build_page(self.destination("_web"))
 
     def get_outputs(self) -> list[str]:
-        return [str(self.destination() / name) for name in shipped()]
+        page = [path for name in PAGE if (path := self.destination("_web") / name).exists()]
+        return [str(path) for path in [*(self.destination("_native") / name for name in shipped()), *page]]
 
     def get_output_mapping(self) -> dict[str, str]:
         return {}
+
+
+class BuildPage(Command):
+    """`setup.py build_page`: the page alone, beside the sources."""
+
+    description = "bundle the page of `splat export scene.html`"
+    user_options: ClassVar = []
+
+    def initialize_options(self) -> None: ...
+
+    def finalize_options(self) -> None: ...
+
+    def run(self) -> None:
+        build_page(ROOT / "splat" / "_web")
 
 
 class PlatformWheel(bdist_wheel):
@@ -249,7 +299,10 @@ class PlatformWheel(bdist_wheel):
 setup(
     packages=packages(),
     package_dir=MAPPED,
-    exclude_package_data={"splat.datasets": ["sample/*", "sample/**/*"]},
+    exclude_package_data={
+        "splat.datasets": ["sample/*", "sample/**/*"],
+        "splat.viewer": ["web/*.json", "web/*.mjs", "web/phone/*"],
+    },
     ext_modules=[Extension("splat._native", sources=[])],
-    cmdclass={"build_ext": BuildNative, "bdist_wheel": PlatformWheel},
+    cmdclass={"build_ext": BuildNative, "build_page": BuildPage, "bdist_wheel": PlatformWheel},
 )

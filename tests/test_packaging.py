@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from conftest import unavailable
 
 from splat.cli.main import COMMANDS
 from splat.cli.needs import EXTRAS
@@ -117,11 +118,18 @@ def test_the_wheel_is_whole_and_runs_where_nothing_else_of_us_is(tmp_path: Path)
         archive.extractall(tmp_path / "installed")
     for package, folder in {"splat": "splat", "splat/datasets": "datasets", "splat/viewer": "viewer"}.items():
         for path in tracked():
-            own = path.suffix == ".py" or path.parent == ROOT / "viewer/web"
+            own = path.suffix == ".py" or (path.parent == ROOT / "viewer/web" and path.suffix in (".html", ".js"))
             if own and path.is_relative_to(ROOT / folder):
                 assert f"{package}/{path.relative_to(ROOT / folder).as_posix()}" in names
     assert "splat/py.typed" in names and any(name.startswith("splat/_native/") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "datasets/", "viewer/")) or "/sample/" in name]
+    # The page for phones is in it as it was bundled, with its licence, and nothing that it was bundled from.
+    if not (ROOT / "splat/_web/page.html").exists():
+        unavailable("node", "the page was not bundled: install Node.js, then `make web`")
+    assert {"splat/_web/page.html", "splat/_web/LICENSE.txt"} <= names
+    assert not [
+        name for name in names if "node_modules" in name or "/phone/" in name or name.endswith((".json", ".mjs"))
+    ]
     (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
     text = (tmp_path / "installed" / metadata).read_text()
     assert "Name: splatworks" in text and "License-Expression: Apache-2.0" in text
