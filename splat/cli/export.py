@@ -42,6 +42,8 @@ class Export:
     """Run's folder or scene file."""
     output: Annotated[Path, tyro.conf.Positional]
     """File to write; its name's end says what kind. One that exists is replaced, once the new one is whole."""
+    target_size: str | None = None
+    """Bytes at most, such as 8MB: of SH degrees and numbers of Gaussians, that which looks best is chosen."""
     sh_degree: int | None = None
     """Highest degree of the colours that depend on the direction; 0 leaves one colour each."""
     max_gaussians: int | None = None
@@ -51,6 +53,8 @@ class Export:
     fewer Gaussians or bytes or a lower degree were asked for."""
     no_verify: bool = False
     """Do not read the file back and compare."""
+    report: bool = False
+    """Write OUTPUT.report.html as well: original, copy and their difference side by side, view by view."""
     capture: Path | None = None
     """Where the run's capture is now, if it has been moved since the training."""
     device: Device = "auto"
@@ -58,7 +62,8 @@ class Export:
     json: bool = False
     """Print one JSON object: output, bytes, ratio (bytes of the PLY over these), gaussians, sh_degree, psnr (dB, copy
     against original, mean and psnr_worst), photos (dB, original and copy against the photos), views (how many), lost
-    (sentences), seconds, per_view."""
+    (sentences), plan (what was tried for a target size, with its PSNR in small pictures, and what was chosen), why (the
+    same as a sentence), report, seconds, per_view."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -74,22 +79,35 @@ def export_scene(options: Export) -> dict[str, Any]:
     Returns:
         What `--json` prints.
     """
+    from splat.budget import parse_bytes
     from splat.errors import SplatError
     from splat.export.kinds import kind
     from splat.export.run import Wishes, export
 
     started = perf_counter()
     kind(options.output)
+    if options.output.suffix == ".json":
+        raise SplatError(
+            f"{options.output} is one of several files: export a .sog, or write them with `splat convert`."
+        )
     if options.output.is_dir():
         raise SplatError(f"{options.output} is a folder: give the name of the file to write.")
     least = 1 if options.max_gaussians is None else options.max_gaussians
     if not 0 <= (options.sh_degree or 0) <= 4 or least < 1:
         raise SplatError("--sh-degree is 0 to 4, and --max-gaussians at least 1.")
-    if options.no_verify and options.threshold is not None:
-        raise SplatError("--threshold is for the comparison that --no-verify leaves out: give one of them.")
+    if options.no_verify and (options.report or options.threshold is not None):
+        raise SplatError("--threshold and --report are about the comparison that --no-verify leaves out.")
+    target = None if options.target_size is None else parse_bytes(options.target_size)
     original, views = open_original(options)
     warn(views.notes)
-    wishes = Wishes(options.sh_degree, options.max_gaussians, not options.no_verify, options.threshold)
+    wishes = Wishes(
+        sh_degree=options.sh_degree,
+        max_gaussians=options.max_gaussians,
+        target_size=target,
+        verify=not options.no_verify,
+        report=options.report,
+        threshold=options.threshold,
+    )
     exported = export(original, options.output, views, wishes, Said())
     return describe(exported, views) | {"seconds": perf_counter() - started}
 
@@ -136,6 +154,9 @@ def describe(exported: Exported, views: Views) -> dict[str, Any]:
         "photos": {"original": mean(losses, "original"), "copy": mean(losses, "copy")},
         "views": len(losses),
         "lost": exported.lost,
+        "plan": None if exported.plan is None else asdict(exported.plan),
+        "why": "" if exported.plan is None else str(exported.plan),
+        "report": None if exported.report is None else str(exported.report),
         "per_view": [asdict(loss) for loss in losses],
     }
 
@@ -146,6 +167,8 @@ def as_text(values: dict[str, Any]) -> str:
         f"{values['output']}: {size(values['bytes'])}, {values['ratio']:.1f} times smaller than the PLY; "
         f"{values['gaussians']:,} Gaussians, SH degree {values['sh_degree']}"
     ]
+    if values["why"]:
+        lines.append(values["why"])
     if values["views"]:
         lines.append(
             f"read back, against the original: {values['psnr']:.2f} dB, {values['psnr_worst']:.2f} dB in the worst of "
@@ -154,4 +177,6 @@ def as_text(values: dict[str, Any]) -> str:
         photos = values["photos"]
         if photos["copy"] is not None:
             lines.append(f"against the photos: {photos['copy']:.2f} dB, the original {photos['original']:.2f} dB")
+    if values["report"] is not None:
+        lines.append(f"side by side: {values['report']}")
     return "\n".join([*lines, *(f"lost: {sentence}" for sentence in values["lost"])])

@@ -13,13 +13,14 @@ ERROR_WHITE = 0.25
 MAX_SIDE = 900
 
 
-def error_map(rendered: Tensor, target: Tensor) -> Tensor:
-    """[H, W, 3] mean absolute difference over the channels, black (0) through red and yellow to white (ERROR_WHITE).
+def error_map(rendered: Tensor, target: Tensor, white: float = ERROR_WHITE) -> Tensor:
+    """[H, W, 3] mean absolute difference over the channels, black (0) through red and yellow to white.
 
     Args:
         rendered, target: [H, W, 3] in [0, 1].
+        white: the difference that is shown white.
     """
-    heat = ((rendered - target).abs().mean(-1, keepdim=True) / ERROR_WHITE).clamp(0, 1)
+    heat = ((rendered - target).abs().mean(-1, keepdim=True) / white).clamp(0, 1)
     return (3 * heat - torch.tensor([0.0, 1.0, 2.0], device=heat.device)).clamp(0, 1)
 
 

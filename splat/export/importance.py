@@ -60,10 +60,3 @@ def weigh(gaussians: Gaussians, views: Views, progress: Progress | None = None) 
         seen[row] = weights[0, :, 0] / (camera.width * camera.height)
         total += seen[row] / len(chosen)
     return Importance(total, seen, torch.cat([view.camera.positions for view in chosen]).to(gaussians.device))
-
-
-def most_important(gaussians: Gaussians, importance: Importance, count: int) -> Tensor:
-    """[count] indices of the Gaussians to keep, in their order: those that make up most of the pictures, and of those
-    that no view shows, the most opaque."""
-    score = importance.total.double() + 1e-30 * gaussians.opacities.double()
-    return torch.topk(score, count).indices.sort().values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,12 +62,17 @@ def lost(gaussians: Gaussians, path: Path) -> list[str]:
 
 
 def table() -> str:
-    """What each kind of file can hold, for people: one line each."""
-    rows = [("file", "SH up to", "filter it names", "")]
+    """What each kind of file can hold, for people."""
+    groups: dict[Format, list[str]] = {}
     for suffix, held in sorted(FORMATS.items()):
-        notes = [held.name, held.limits, "" if held.writes else "only read"]
-        rows.append((suffix, str(held.sh_degree), " ".join(held.antialias), "; ".join(filter(None, notes))))
-        if suffix == INSIDE_PAGE:
-            rows.append((PAGE, rows[-1][1], rows[-1][2], f"a page that shows the scene, which it holds as {suffix}"))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join(f"  {'  '.join(map(str.ljust, row[:3], widths))}  {row[3]}".rstrip() for row in rows)
+        groups.setdefault(held, []).append(suffix)
+    lines = []
+    for held, suffixes in groups.items():
+        names = [*suffixes, *([PAGE] if INSIDE_PAGE in suffixes else [])]
+        degree = f"SH degree {held.sh_degree}" + (" at most" if held.sh_degree else "")
+        read = "" if held.writes else "; read, not written"
+        lines.append(f"  {' '.join(names):16}  {degree:17}  filter {', '.join(held.antialias)}{read}")
+        page = f"{PAGE}: a page that shows it" if INSIDE_PAGE in suffixes else ""
+        words = "; ".join(filter(None, [held.name, held.limits, page]))
+        lines.append(textwrap.fill(words, 96, initial_indent=20 * " ", subsequent_indent=20 * " "))
+    return "\n".join(lines)

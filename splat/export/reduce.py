@@ -1,39 +1,36 @@
-"""A scene of fewer Gaussians and fewer SH bands, made so that least is seen of it."""
+"""Which Gaussians to leave out so that least is seen of it."""
 
 from __future__ import annotations
 
-import math
+import torch
+from torch import Tensor
 
-from splat.export.colours import with_sh_degree
-from splat.export.importance import Importance, most_important, weigh
+from splat.export.importance import Importance, weigh
 from splat.export.progress import Progress
 from splat.export.views import Views
 from splat.gaussians import Gaussians
 
+#: Share of the Gaussians that stay in a round: what lay behind others shows once they are gone, and is weighed anew.
+ROUND = 0.7
 
-def reduced(
-    gaussians: Gaussians,
-    importance: Importance,
-    views: Views,
-    *,
-    count: int,
-    sh_degree: int,
-    progress: Progress | None = None,
-) -> tuple[Gaussians, Importance]:
-    """Leaves out the least important Gaussians, then the highest bands.
+
+def ranking(
+    gaussians: Gaussians, importance: Importance, views: Views, least: int, progress: Progress | None = None
+) -> Tensor:
+    """[N] indices of all Gaussians, those first that make up most of the pictures; and of those that no view shows,
+    the most opaque.
 
     Args:
         importance: of the scene as it is.
-        count: how many Gaussians stay, at most.
-        sh_degree: the highest that stays.
-
-    Returns:
-        The scene, and what matters in it.
+        least: how many may be left; what the others hide of them is seen to.
     """
-    if count < len(gaussians):
-        # What lay behind others shows once they are gone, so half of the way is gone first, and then weighed anew.
-        for left in (math.isqrt(count * len(gaussians)), count):
-            stays = most_important(gaussians, importance, max(left, count))
-            gaussians = gaussians.select(stays)
-            importance = weigh(gaussians, views, progress)
-    return with_sh_degree(gaussians, sh_degree, importance), importance
+    order, left = _order(gaussians, importance), len(gaussians)
+    while left > least:
+        left = max(least, int(ROUND * left))
+        stays = gaussians.select(order[:left])
+        order = torch.cat([order[:left][_order(stays, weigh(stays, views, progress))], order[left:]])
+    return order
+
+
+def _order(gaussians: Gaussians, importance: Importance) -> Tensor:
+    return (importance.total.double() + 1e-30 * gaussians.opacities.double()).argsort(descending=True, stable=True)

@@ -9,11 +9,14 @@ from pathlib import Path
 
 from splat.budget import FILE_COSTS
 from splat.errors import SplatError
+from splat.export.colours import with_sh_degree
 from splat.export.copies import read_copy, write_copy
 from splat.export.importance import weigh
-from splat.export.kinds import is_page, kind, lost
+from splat.export.kinds import kind, lost
+from splat.export.plan import Plan, Planner
 from splat.export.progress import Progress
-from splat.export.reduce import reduced
+from splat.export.reduce import ranking
+from splat.export.report import write_report
 from splat.export.verify import ViewLoss, compare, mean
 from splat.export.views import Views
 from splat.files import atomic
@@ -21,6 +24,8 @@ from splat.gaussians import Gaussians
 
 #: PSNR of the copy against the original, dB, below which an export fails by default: people see such a difference.
 THRESHOLD = 30.0
+#: What the report's name has beyond the file's.
+REPORT = ".report.html"
 
 
 @dataclass(frozen=True)
@@ -29,21 +34,24 @@ class Wishes:
 
     Attributes:
         sh_degree, max_gaussians: at most; None for as many as there are.
+        target_size: bytes of the file, at most.
         verify: read the file back and compare.
+        report: write a page that shows both side by side, beside the file.
         threshold: PSNR in dB of the copy against the original below which the export fails. None: THRESHOLD, or none
             where a smaller scene was asked for.
     """
 
     sh_degree: int | None = None
     max_gaussians: int | None = None
+    target_size: int | None = None
     verify: bool = True
+    report: bool = False
     threshold: float | None = None
 
     @property
     def least_psnr(self) -> float | None:
-        if self.threshold is None and self.sh_degree is None and self.max_gaussians is None:
-            return THRESHOLD
-        return self.threshold
+        is_less = any(wish is not None for wish in (self.sh_degree, self.max_gaussians, self.target_size))
+        return self.threshold if self.threshold is not None or is_less else THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,8 @@ class Exported:
         gaussians, sh_degree: of the copy.
         lost: what the kind of file could not hold, a sentence each.
         losses: view by view; empty where nobody looked.
+        plan: how a target size was kept.
+        report: the page that shows both, if it was asked for.
     """
 
     path: Path
@@ -65,6 +75,8 @@ class Exported:
     sh_degree: int
     lost: list[str]
     losses: list[ViewLoss]
+    plan: Plan | None
+    report: Path | None
 
 
 def export(
@@ -86,37 +98,64 @@ def export(
     held = kind(path)
     degree = _at_most(min(original.sh_degree, held.sh_degree), wishes.sh_degree)
     count = _at_most(len(original), wishes.max_gaussians)
-    copy, weights = original, None
-    if held.weighed or is_page(path) or degree < original.sh_degree or count < len(original):
+    copy, weights, plan = original, None, None
+    if wishes.target_size is not None:
         importance = weigh(original, views, progress)
-        copy, importance = reduced(original, importance, views, count=count, sh_degree=degree, progress=progress)
+        planner = Planner(original, importance, views, path.name, sh_degree=degree, count=count, progress=progress)
+        copy, importance, plan = planner.fit(wishes.target_size)
         weights = importance.total
+    elif held.weighed or degree < original.sh_degree or count < len(original):
+        importance = weigh(original, views, progress)
+        if count < len(original):
+            stays = ranking(original, importance, views, count, progress)[:count].sort().values
+            copy, importance = original.select(stays), importance.select(stays)
+        copy, weights = with_sh_degree(copy, degree, importance), importance.total
     with atomic(path) as temporary, _named(temporary, path):
         with progress.during(f"write {path.name}"):
             write_copy(copy, temporary, views, path.stem, weights)
-        losses = []
+        losses, back = [], copy
         if wishes.verify:
             with progress.during(f"read {path.name} back"):
                 back = read_copy(temporary, copy, views).to(original.device)
             losses = compare(original, back, views, progress)
-            _check(losses, wishes.least_psnr, path)
-        size = temporary.stat().st_size
-    cost = FILE_COSTS["ply"]
-    plain = round(len(original) * cost.per_gaussian[original.sh_degree])
-    return Exported(path, size, plain, len(copy), copy.sh_degree, lost(original, path), losses)
+        size, cost = temporary.stat().st_size, FILE_COSTS["ply"]
+        plain = round(len(original) * cost.per_gaussian[original.sh_degree])
+        page = path.with_name(f"{path.name}{REPORT}") if wishes.report else None
+        exported = Exported(path, size, plain, len(copy), copy.sh_degree, lost(original, path), losses, plan, page)
+        if page is not None:
+            with progress.during(f"write {page.name}"):
+                write_report(page, path.name, _facts(exported), _notes(exported), original, back, views, losses)
+        _check(exported, wishes.least_psnr)
+    return exported
 
 
 def _at_most(value: int, limit: int | None) -> int:
     return value if limit is None else min(value, limit)
 
 
-def _check(losses: list[ViewLoss], least: float | None, path: Path) -> None:
-    found = mean(losses, "psnr")
+def _check(exported: Exported, least: float | None) -> None:
+    found = mean(exported.losses, "psnr")
     if least is not None and found is not None and not found >= least:
+        shown = "" if exported.report is None else f" (see {exported.report})"
         raise SplatError(
-            f"{path} was not written: what it would show is {found:.2f} dB from the original, below {least:g} dB; "
-            "choose a format that holds more, or allow it with --threshold"
+            f"{exported.path} was not written: what it would show is {found:.2f} dB from the original, below {least:g} "
+            f"dB{shown}; choose a format that holds more, or allow it with --threshold"
         )
+
+
+def _facts(exported: Exported) -> dict[str, str]:
+    return {
+        "MB": f"{exported.bytes / 1e6:.2f}",
+        "times smaller than the PLY": f"{exported.plain_bytes / exported.bytes:.1f}",
+        "Gaussians": f"{exported.gaussians:,}",
+        "SH degree": str(exported.sh_degree),
+        "views": str(len(exported.losses)),
+    }
+
+
+def _notes(exported: Exported) -> list[str]:
+    plan = [] if exported.plan is None else [f"{exported.plan}."]
+    return [*plan, *(f"Lost: {sentence}." for sentence in exported.lost)]
 
 
 @contextmanager

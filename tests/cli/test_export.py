@@ -55,8 +55,8 @@ def test_no_verify_looks_at_nothing(run: Path, tmp_path: Path, capfd: pytest.Cap
 def test_export_help_says_what_each_format_holds(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["export", "--help"])
-    text = capsys.readouterr().out
-    assert all(f"  {suffix} " in text and held.name in text for suffix, held in FORMATS.items())
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(f" {suffix} " in text and held.name in text for suffix, held in FORMATS.items())
 
 
 def test_export_keeps_what_was_there_when_it_fails(
@@ -87,6 +87,22 @@ def test_wrong_input(command: str, run: Path, tmp_path: Path, capfd: pytest.Capt
 )
 def test_wrong_wishes(words: list[str], run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert words[0] in stopped(["export", run, tmp_path / "copy.ply", *words], capfd)
+
+
+def test_a_folder_of_files_is_converted_to(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert "splat convert" in stopped(["export", run, tmp_path / "meta.json"], capfd)
+    assert main(["convert", str(run), str(tmp_path / "meta.json")]) == 0
+    assert len(read(tmp_path / "meta.json")) == len(read(run / "scene.ply"))
+
+
+def test_a_target_size(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["export", str(run), str(tmp_path / "copy.ply"), "--target-size", "9kB", "--report", "--json"]
+    assert main(words) == 0
+    values = printed(capfd)
+    assert values["bytes"] <= 9000 and values["plan"]["target"] == 9000
+    assert values["plan"]["chosen"]["gaussians"] == values["gaussians"] and "were chosen" in values["why"]
+    assert Path(values["report"]).is_file()
+    assert "is no size" in stopped(["export", run, tmp_path / "copy.ply", "--target-size", "9"], capfd)
 
 
 def test_convert(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

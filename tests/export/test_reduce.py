@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from splat.export.colours import with_sh_degree
-from splat.export.importance import most_important, weigh
-from splat.export.reduce import reduced
+from splat.export.importance import weigh
+from splat.export.reduce import ranking
 from splat.export.verify import compare, mean
 from splat.export.views import Views, of_file, shrunk, some
 from splat.gaussians import Gaussians
@@ -34,15 +34,15 @@ def test_what_nobody_sees_goes_first(shiny: Gaussians, views: Views) -> None:
     buried = dataclasses.replace(shiny.select(torch.arange(5)), log_scales=torch.full((5, 3), -9.0))
     buried = dataclasses.replace(buried, means=torch.full((5, 3), 50.0))
     scene = Gaussians.concat([buried, shiny])
-    kept = most_important(scene, weigh(scene, views), 60)
-    assert kept.tolist() == list(range(5, 65))
+    order = ranking(scene, weigh(scene, views), views, 65)
+    assert sorted(order[60:].tolist()) == list(range(5))
 
 
 def test_of_what_no_view_shows_the_opaque_stay(views: Views, shiny: Gaussians) -> None:
     hidden = dataclasses.replace(
         shiny, means=shiny.means + torch.tensor([0.0, 100.0, 0.0]), opacity_logits=torch.linspace(-3, 3, 60)
     )
-    assert most_important(hidden, weigh(hidden, views), 10).tolist() == list(range(50, 60))
+    assert ranking(hidden, weigh(hidden, views), views, 60).tolist() == list(range(59, -1, -1))
 
 
 def test_a_fitted_cut_shows_more_of_the_colours_than_a_plain_one(shiny: Gaussians, views: Views) -> None:
@@ -60,16 +60,12 @@ def test_of_one_view_the_colours_stay(shiny: Gaussians, views: Views) -> None:
     assert psnr(shiny, with_sh_degree(shiny, 0, weigh(shiny, one)), one) > 45
 
 
-def test_the_more_stay_the_closer_it_is(shiny: Gaussians, views: Views) -> None:
-    importance = weigh(shiny, views)
-    scores = []
-    for count in (20, 40, 60):
-        copy, weights = reduced(shiny, importance, views, count=count, sh_degree=2)
-        assert len(copy) == count == len(weights.total)
-        scores.append(psnr(shiny, copy, views))
-    assert scores[0] < scores[1] < scores[2] == 100
-    first = psnr(shiny, shiny.select(torch.arange(40)), views)
-    assert scores[1] > first + 1, "chosen, not taken as they come"
+def test_the_first_ones_show_most(shiny: Gaussians, views: Views) -> None:
+    order = ranking(shiny, weigh(shiny, views), views, 20)
+    assert sorted(order.tolist()) == list(range(60))
+    scores = [psnr(shiny, shiny.select(order[:count]), views) for count in (20, 40, 60)]
+    assert scores[0] < scores[1] < scores[2]
+    assert scores[1] > psnr(shiny, shiny.select(torch.arange(40)), views) + 1, "chosen, not taken as they come"
 
 
 def test_a_file_without_cameras_is_seen_from_around_and_above(shiny: Gaussians) -> None:

@@ -88,12 +88,28 @@ def test_what_a_format_loses_is_said(shiny: Gaussians, monkeypatch: pytest.Monke
     assert lost(shiny, Path("copy.mute")) == []
 
 
-def test_the_table_has_a_line_for_each_format() -> None:
-    lines = table().splitlines()
+def test_the_table_names_each_format() -> None:
+    text = table()
+    words = " ".join(text.split())
     for suffix, held in FORMATS.items():
-        line = next(line for line in lines if line.split()[0] == suffix)
-        assert held.name in line and held.limits in line and line.split()[1] == str(held.sh_degree)
-        assert ("only read" in line) is not held.writes
+        line = next(line for line in text.splitlines() if suffix in line.split())
+        assert f"SH degree {held.sh_degree}" in line and ("not written" in line) is not held.writes
+        assert " ".join(held.name.split()) in words and " ".join(held.limits.split()) in words
+
+
+def test_a_report_shows_both_and_their_difference(shiny: Gaussians, views: Views, tmp_path: Path) -> None:
+    exported = export(shiny, tmp_path / "copy.ply", views, Wishes(sh_degree=0, report=True))
+    assert exported.report is not None and exported.report.name == "copy.ply.report.html"
+    page = exported.report.read_text(encoding="utf-8")
+    assert page.count('src="data:image/jpeg;base64,') == 3 * len(views.judged)
+    assert "http" not in page.replace("http-equiv", "") and "<script" not in page
+    assert all(f"<td>{loss.name}</td><td>{loss.psnr:.2f}</td>" in page for loss in exported.losses)
+
+
+def test_what_is_refused_can_be_looked_at(shiny: Gaussians, views: Views, tmp_path: Path) -> None:
+    with pytest.raises(SplatError, match=r"\(see .*copy\.ply\.report\.html\)"):
+        export(shiny, tmp_path / "copy.ply", views, Wishes(max_gaussians=20, threshold=40, report=True))
+    assert [path.name for path in tmp_path.iterdir()] == ["copy.ply.report.html"]
 
 
 def test_formats_that_are_only_read(monkeypatch: pytest.MonkeyPatch) -> None:
