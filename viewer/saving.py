@@ -10,7 +10,7 @@ from torch import Tensor
 
 from splat.budget import FILE_COSTS
 from splat.errors import SplatError
-from splat.formats import write
+from splat.formats import FORMATS, suffix_of, write
 from splat.gaussians import Gaussians
 from splat.viewer.source import SceneSource
 
@@ -18,7 +18,27 @@ from splat.viewer.source import SceneSource
 MOST_SENT = 1_000_000_000
 #: Beside it a temporary file gets a longer name, and file systems end at 255 bytes.
 MOST_LETTERS = 60
+#: What every tool reads.
+PLAIN = ".ply"
 _NAME = re.compile(r"[^\W_][\w .()+-]*")
+
+
+def written() -> list[str]:
+    """The suffixes of the formats that a scene can be saved in as one file, the plainest first."""
+    suffixes = [suffix for suffix, held in FORMATS.items() if held.writes and suffix.startswith(".")]
+    return sorted(suffixes, key=lambda suffix: (suffix != PLAIN, suffix))
+
+
+def kept_format(path: Path) -> str:
+    """The suffix for what is saved of a scene file: its own, where that format is written."""
+    suffix = suffix_of(path)
+    return suffix if suffix in written() else PLAIN
+
+
+def bare_name(path: Path) -> str:
+    """A scene file's name without its suffix; that of the folder where a folder's files are one scene."""
+    suffix = suffix_of(path)
+    return path.name[: -len(suffix)] or path.resolve().parent.name
 
 
 def new_file(beside: Path, name: str, suffix: str) -> Path:

@@ -12,6 +12,7 @@ import tyro
 from splat.cli.options import parse
 from splat.cli.output import reporting, size
 from splat.cli.runs import scene_file
+from splat.formats import FORMATS, suffix_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +29,8 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 
 @dataclass
 class Info:
-    """Says what is in a scene file: counts, SH degree, box, bytes, and how opacities and scales are spread."""
+    """Says what is in a scene file: format, counts, SH degree, filter, box, bytes, and how opacities and scales are
+    spread."""
 
     file: Annotated[Path, tyro.conf.Positional]
     """Scene file, or a run's folder."""
@@ -51,10 +53,12 @@ def describe(path: Path, gaussians: Gaussians) -> dict[str, Any]:
     count, total = len(gaussians), path.stat().st_size
     return {
         "file": str(path),
+        "format": FORMATS[suffix_of(path)].name,
         "bytes": total,
         "bytes_per_gaussian": total / count if count else None,
         "gaussians": count,
         "sh_degree": gaussians.sh_degree,
+        "antialias": gaussians.antialias,
         "box": {
             "min": gaussians.means.amin(0).tolist() if count else None,
             "max": gaussians.means.amax(0).tolist() if count else None,
@@ -88,9 +92,11 @@ def as_text(values: dict[str, Any]) -> str:
     each = f"  ({values['bytes_per_gaussian']:.1f} bytes each)" if values["gaussians"] else ""
     lines = [
         f"{values['file']}",
+        f"  format     {values['format']}",
         f"  Gaussians  {values['gaussians']:,}{each}",
         f"  bytes      {values['bytes']:,}  ({size(values['bytes'])})",
         f"  SH degree  {values['sh_degree']}",
+        f"  filter     {values['antialias']}",
     ]
     if values["gaussians"]:
         corners = [" ".join(f"{x:.4g}" for x in values["box"][corner]) for corner in ("min", "max")]

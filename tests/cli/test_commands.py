@@ -190,6 +190,7 @@ def test_info_counts(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     values = printed(capfd)
     scene = library.load(run / "scene.ply")
     assert values["gaussians"] == len(scene) and values["sh_degree"] == 3
+    assert values["antialias"] == "classic" and "PLY" in values["format"]
     assert values["bytes"] == (run / "scene.ply").stat().st_size
     assert values["box"]["min"] == pytest.approx(scene.means.amin(0).tolist())
     assert sum(values["opacity"]["counts"]) == len(scene) and sum(values["log10_scale"]["counts"]) == 3 * len(scene)

@@ -15,7 +15,7 @@ from plyfile import PlyData
 from splat.budget import FILE_COSTS
 from splat.errors import SplatError
 from splat.formats import read, write
-from splat.viewer.saving import estimate, new_file, save
+from splat.viewer.saving import bare_name, estimate, kept_format, new_file, save, written
 from splat.viewer.scale import Scale, similarity
 from splat.viewer.source import FileSource
 
@@ -65,6 +65,15 @@ def test_no_file_is_overwritten_and_the_suffix_is_the_formats(tmp_path: Path) ->
             new_file(scene, name, ".ply")
     assert new_file(scene, "my scene (2)", ".ply") == tmp_path / "my scene (2).ply"
     assert new_file(scene, "a.PLY", ".ply") == tmp_path / "a.PLY"
+
+
+def test_a_scene_is_saved_in_its_own_format_where_that_is_written() -> None:
+    assert written()[0] == ".ply" and {".spz", ".compressed.ply"} <= set(written())
+    assert not {".ksplat", ".pt", "meta.json"} & set(written())
+    kept = {"a.compressed.ply": ".compressed.ply", "a.PLY": ".ply", "a.ksplat": ".ply", "b/meta.json": ".ply"}
+    assert {name: kept_format(Path(name)) for name in kept} == kept
+    assert bare_name(Path("a.compressed.ply")) == bare_name(Path("a.spz")) == "a"
+    assert bare_name(Path("garden/meta.json")) == "garden"
 
 
 def test_an_empty_scene_is_not_saved(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from splat.viewer.panels.save import Save
 from splat.viewer.panels.select import Select
 from splat.viewer.panels.text import number
 from splat.viewer.panels.values import on_choice
+from splat.viewer.saving import kept_format
 from splat.viewer.session import Session
 from splat.viewer.source import FileSource
 
@@ -46,7 +47,7 @@ class EditPanel:
         on_choice(steps, lambda step: self._step(Edits.undo if step == UNDO else Edits.redo))
         self._save = None
         if self._source.path is not None:
-            self._save = Save(session, [self._source.path.suffix], download=False, label="Save edited scene")
+            self._save = Save(session, [kept_format(self._source.path)], download=False, label="Save edited scene")
         command(session, "Undo the last edit", "Z", lambda: self._step(Edits.undo), modifier="cmd/ctrl")
         command(session, "Redo it", "Z", lambda: self._step(Edits.redo), modifier="cmd/ctrl+shift")
         command(session, "Delete what is selected", "delete", self._select.delete)

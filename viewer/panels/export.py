@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from splat.formats import FORMATS
 from splat.viewer.panels.save import Save
+from splat.viewer.saving import written
 from splat.viewer.session import Session
 
 
@@ -11,7 +11,7 @@ class ExportPanel:
     """What is saved or downloaded, and how large it will be."""
 
     def __init__(self, session: Session) -> None:
-        self._save = Save(session, sorted(FORMATS), download=True, label="Save beside the scene")
+        self._save = Save(session, written(), download=True, label="Save beside the scene")
 
     def refresh(self) -> None:
         self._save.refresh()

@@ -11,7 +11,7 @@ from typing import Any
 from splat.errors import SplatError
 from splat.viewer.panels.text import number, paragraph, without_folders
 from splat.viewer.panels.values import chosen
-from splat.viewer.saving import estimate, new_file, save
+from splat.viewer.saving import bare_name, estimate, new_file, save
 from splat.viewer.scale import similarity
 from splat.viewer.session import Session
 from splat.viewer.source import FileSource, TrainingSource
@@ -38,7 +38,7 @@ class Save:
             self._sh_degree = source.trainer.config.sh_degree
         else:
             self._sh_degree = source.with_gaussians(lambda gaussians: gaussians.sh_degree)
-        stem = "scene" if self._beside is None else f"{self._beside.stem}-edited"
+        stem = "scene" if self._beside is None else f"{bare_name(self._beside)}-edited"
         self._format = gui.add_dropdown(
             "Format",
             tuple(formats),
