@@ -72,6 +72,20 @@ FORMATS = {
     ".ksplat": Format("KSPLAT of GaussianSplats3D", "splat.formats.ksplat", 2, writes=False),
     ".sog": _SOG,
     "meta.json": _SOG,
+    ".splat": Format(
+        "SPLAT of antimatter15's viewer",
+        "splat.formats.dotsplat",
+        0,
+        limits="colours within 0 to 1, colours and opacities to 1/255, quaternions to 1/128",
+    ),
+    ".spz": Format(
+        "SPZ of Niantic, written in version 3",
+        "splat.formats.spz",
+        3,
+        ("classic", "antialiased"),
+        "scales from e^-10 to e^5.9 in steps of 6 %, SH within +-1; what hardly shows is rounded more",
+        weighed=True,
+    ),
 }
 
 
