@@ -112,7 +112,7 @@ def valid_files(suffix: str, folder: Path) -> list[bytes]:
         files += [dialect(files[0], "ascii"), dialect(files[1], "binary_big_endian")]
     if data := os.environ.get("SPLAT_DATA"):
         samples = sorted((Path(data) / "splats").rglob(f"*{suffix}"), key=lambda path: path.stat().st_size)
-        files += [path.read_bytes() for path in samples if path.stat().st_size < 300_000]
+        files += [path.read_bytes() for path in samples if path.stat().st_size < 60_000]
     return files
 
 
