@@ -84,6 +84,17 @@ class Cameras:
         ratio = torch.tensor([[width / self.width], [height / self.height], [1.0]], dtype=self.Ks.dtype)
         return replace(self, Ks=self.Ks * ratio.to(self.Ks.device), width=width, height=height)
 
+    def transform(self, similarity: Tensor) -> Cameras:
+        """Moves the cameras along with a scene by `Gaussians.transform`; they see the same picture, depths scaled.
+
+        Args:
+            similarity: [4, 4], upper left 3x3 block s R with a rotation R and a scale s > 0.
+        """
+        matrix = similarity.to(device=self.viewmats.device, dtype=torch.float64)
+        viewmats = self.viewmats.double() @ torch.linalg.inv(matrix)
+        viewmats[:, :3] *= torch.linalg.det(matrix[:3, :3]) ** (1 / 3)
+        return replace(self, viewmats=viewmats.to(self.viewmats.dtype))
+
     @staticmethod
     def concat(parts: list[Cameras]) -> Cameras:
         """One batch of views that share `kind`."""

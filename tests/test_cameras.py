@@ -65,6 +65,24 @@ def test_resized_scales_each_axis_by_its_own_ratio():
     assert (resized.width, resized.height) == (32, 12)
 
 
+def test_a_moved_camera_sees_the_moved_points_where_they_were():
+    generator = torch.Generator().manual_seed(1)
+    points = torch.randn(20, 3, dtype=torch.float64, generator=generator)
+    turn, _ = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))
+    similarity = torch.eye(4, dtype=torch.float64)
+    similarity[:3, :3] = 2.5 * turn * torch.linalg.det(turn)
+    similarity[:3, 3] = torch.tensor([1.0, -2.0, 3.0])
+    cameras = ring().to(dtype=torch.float64)
+    moved = cameras.transform(similarity)
+    before = points @ cameras.viewmats[:, :3, :3].mT + cameras.viewmats[:, None, :3, 3]
+    there = points @ similarity[:3, :3].T + similarity[:3, 3]
+    after = there @ moved.viewmats[:, :3, :3].mT + moved.viewmats[:, None, :3, 3]
+    torch.testing.assert_close(after, 2.5 * before)
+    torch.testing.assert_close(
+        moved.viewmats[:, :3, :3] @ moved.viewmats[:, :3, :3].mT, torch.eye(3).double().expand(8, 3, 3)
+    )
+
+
 def test_concat_refuses_other_sizes():
     with pytest.raises(ValueError, match="width, height and model"):
         Cameras.concat([ring(), ring().resized(32, 24)])

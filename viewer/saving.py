@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from splat.budget import FILE_COSTS
+from splat.cameras import Cameras
 from splat.errors import SplatError
-from splat.formats import FORMATS, suffix_of, write
+from splat.export import kinds
+from splat.export.page import write_page
+from splat.formats import suffix_of, write
 from splat.gaussians import Gaussians
+from splat.viewer.camera import Array
 from splat.viewer.source import SceneSource
 
 #: Bytes of a file that is sent through the page, at most: all of it is held in memory until the browser has it.
@@ -24,8 +30,8 @@ _NAME = re.compile(r"[^\W_][\w .()+-]*")
 
 
 def written() -> list[str]:
-    """The suffixes of the formats that a scene can be saved in as one file, the plainest first."""
-    suffixes = [suffix for suffix, held in FORMATS.items() if held.writes and suffix.startswith(".")]
+    """The suffixes of the kinds of file that hold a whole scene, the plainest first."""
+    suffixes = [suffix for suffix in kinds.written() if suffix.startswith(".")]
     return sorted(suffixes, key=lambda suffix: (suffix != PLAIN, suffix))
 
 
@@ -60,11 +66,20 @@ def new_file(beside: Path, name: str, suffix: str) -> Path:
     return path
 
 
-def save(source: SceneSource, path: Path, similarity: Tensor | None = None) -> int:
+def save(
+    source: SceneSource,
+    path: Path,
+    similarity: Tensor | None = None,
+    *,
+    cameras: Sequence[Cameras] = (),
+    up: Array | None = None,
+) -> int:
     """Writes what is left of a scene; the format is that of the path's suffix.
 
     Args:
         similarity: [4, 4] to move it by; None leaves it where it is.
+        cameras: of a page, for `splat.export.page.write_page`: the first is where it opens.
+        up: [3] of a page, which way is up in the scene before it is moved.
 
     Returns:
         How many Gaussians it has.
@@ -77,7 +92,12 @@ def save(source: SceneSource, path: Path, similarity: Tensor | None = None) -> i
         raise SplatError("Nothing is left of the scene to save; undo the last deletion first")
     if similarity is not None:
         gaussians = gaussians.transform(similarity)
-    write(gaussians, path)
+        cameras = [batch.transform(similarity) for batch in cameras]
+        up = None if up is None else _turned(similarity, up)
+    if kinds.is_page(path):
+        write_page(gaussians, path, title=source.title, cameras=cameras, up=up, background=source.background)
+    else:
+        write(gaussians, path)
     return len(gaussians)
 
 
@@ -85,6 +105,11 @@ def estimate(count: int, sh_degree: int, suffix: str) -> float | None:
     """Bytes of a file of so many Gaussians; None where nobody knows."""
     cost = FILE_COSTS.get(suffix.removeprefix("."))
     return None if cost is None else count * cost.per_gaussian[sh_degree] + cost.rest
+
+
+def _turned(similarity: Tensor, direction: Array) -> Array:
+    turned = similarity[:3, :3].numpy() @ direction
+    return turned / np.linalg.norm(turned)
 
 
 def _copy(gaussians: Gaussians) -> Gaussians:

@@ -57,11 +57,12 @@ class Opening:
     explore: Literal["orbit", "fly"] = "orbit"
 
     @staticmethod
-    def of(gaussians: Gaussians, cameras: Sequence[Cameras] = ()) -> Opening:
+    def of(gaussians: Gaussians, cameras: Sequence[Cameras] = (), up: Array | None = None) -> Opening:
         """What the first camera sees; the others say where up and the middle of everything are.
 
         Args:
             cameras: views of the scene, batches of any sizes; without any, it is looked at from outside.
+            up: [3] unit vector, if it is known.
 
         Raises:
             SplatError: there is neither a camera nor a Gaussian.
@@ -76,13 +77,14 @@ class Opening:
         distance = (common - position) @ forward
         if not inwards or distance <= 0:
             distance = _depth(gaussians, first)
-        up = torch.nn.functional.normalize(-axes.viewmats[:, 1, :3].mean(0), dim=0)
+        if up is None:
+            up = torch.nn.functional.normalize(-axes.viewmats[:, 1, :3].mean(0), dim=0).numpy()
         fov, aspect = _field(first)
         outwards = len(axes) > 2 and not inwards
         return Opening(
             position.numpy(),
             (position + distance * forward).numpy(),
-            up.numpy(),
+            up,
             fov,
             aspect,
             "fly" if outwards else "orbit",

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from splat.cameras import Cameras
 from splat.errors import SplatError
-from splat.export.opening import Opening
+from splat.export.opening import Array, Opening
 from splat.files import atomic
 from splat.flight import Flight
 from splat.formats import write
@@ -47,6 +47,7 @@ def write_page(
     *,
     title: str,
     cameras: Sequence[Cameras] = (),
+    up: Array | None = None,
     flight: Flight | None = None,
     poster: Tensor | None = None,
     background: Sequence[float] = (0.0, 0.0, 0.0),
@@ -59,6 +60,7 @@ def write_page(
         title: what the page is called.
         cameras: views of the scene, in its world: the first is where the page opens, all say where up is and whether
             one walks around it or looks around in it. Without any it is seen from outside, its -y up.
+        up: [3] unit vector, which way is up in its world; as the cameras have it if None.
         flight: what the camera flies from the start until somebody touches the page; it sways gently if None.
         poster: [H, W, 3] in [0, 1] what is shown before the scene is there; the first view if None.
         background: [3] in [0, 1] what shows through.
@@ -71,7 +73,7 @@ def write_page(
     if not len(gaussians):
         raise SplatError(f"{path}: the scene holds no Gaussians, so there is nothing to show; choose another scene")
     scene = gaussians.detach()
-    opening, poster_is_view = Opening.of(scene, cameras), poster is None
+    opening, poster_is_view = Opening.of(scene, cameras, up), poster is None
     if poster is None:
         with torch.no_grad():
             ground = torch.tensor([*background], dtype=torch.float32, device=scene.device)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import unavailable
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import made_up_scene
+from made_up import circle_of_cameras, made_up_scene
 from plyfile import PlyData
 
 from splat.budget import FILE_COSTS
 from splat.errors import SplatError
+from splat.export.opening import Opening
+from splat.export.page import TEMPLATE
 from splat.formats import read, write
 from splat.viewer.saving import bare_name, estimate, kept_format, new_file, save, written
 from splat.viewer.scale import Scale, similarity
@@ -49,6 +53,16 @@ def test_scale_and_up_are_applied(tmp_path: Path) -> None:
     save(FileSource(scene, "file"), tmp_path / "turned.ply", matrix)
     saved, wanted = read(tmp_path / "turned.ply"), scene.transform(matrix)
     assert torch.equal(saved.means, wanted.means) and torch.equal(saved.log_scales, wanted.log_scales)
+
+
+def test_a_page_opens_where_the_camera_was_with_the_scene_upright(tmp_path: Path) -> None:
+    if not TEMPLATE.is_file():
+        unavailable("node", "the page was not bundled: install Node.js, then `make web`")
+    scene, up = made_up_scene(), np.array([0.0, 0.0, 1.0])
+    matrix, cameras = similarity(Scale(2.0, "m"), up), [circle_of_cameras()[2]]
+    save(FileSource(scene, "file"), tmp_path / "page.html", matrix, cameras=cameras, up=up)
+    moved = Opening.of(scene.transform(matrix), [cameras[0].transform(matrix)], np.array([0.0, -1.0, 0.0]))
+    assert json.dumps(moved.pose())[1:-1] in (tmp_path / "page.html").read_text()
 
 
 @pytest.mark.parametrize("name", ["", "..", "../evil", "a/b", "/etc/passwd", ".hidden", "a\0b", "x" * 300])

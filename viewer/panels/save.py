@@ -11,13 +11,10 @@ from typing import Any
 from splat.errors import SplatError
 from splat.viewer.panels.text import number, paragraph, without_folders
 from splat.viewer.panels.values import chosen
-from splat.viewer.saving import bare_name, estimate, new_file, save
+from splat.viewer.saving import MOST_SENT, bare_name, estimate, new_file, save
 from splat.viewer.scale import similarity
 from splat.viewer.session import Session
 from splat.viewer.source import FileSource, TrainingSource
-
-#: Larger files are not sent through the page: all of one is held in memory until the browser has it.
-MOST_SENT = 1_000_000_000
 
 
 class Save:
@@ -43,7 +40,7 @@ class Save:
             "Format",
             tuple(formats),
             visible=len(formats) > 1 or download,
-            hint="The kind of file.",
+            hint="The kind of file; .html is a page for phones, which opens where you look now.",
         )
         self._name = gui.add_text("Name", stem, hint="Without a folder. No file that exists is ever overwritten.")
         self._placed = gui.add_checkbox(
@@ -132,7 +129,8 @@ class Save:
     def _write(self, path: Path) -> str:
         session, self._path = self._session, path
         matrix = similarity(session.source.scale, session.space.up) if self._placed.value else None
-        count = save(session.source, path, matrix)
+        cameras = [session.camera(), *(view.camera for view in session.source.views)]
+        count = save(session.source, path, matrix, cameras=cameras, up=session.space.up)
         return f"{number(count)} Gaussians, {_megabytes(path.stat().st_size)}"
 
 
