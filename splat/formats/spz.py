@@ -267,7 +267,8 @@ def _flips(axes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _decoded(header: _Header, take: Callable[[int], bytes | memoryview]) -> Gaussians:
     """All columns as a scene, its rows read on one thread and understood on others."""
     position_signs, quat_signs, sh_signs = (torch.from_numpy(flip) for flip in _flips(header.axes))
-    sh_signs = sh_signs[: (header.degree + 1) ** 2 - 1, None] / 128
+    sh_factors = sh_signs[: (header.degree + 1) ** 2 - 1].repeat_interleave(3) / 128
+    sh_offsets = -128 * sh_factors
     bytes_of = torch.arange(256, dtype=torch.float32)
     logits = torch.logit(bytes_of.double() / 255).clamp(-MAX_LOGIT, MAX_LOGIT).float()
     colours, log_scales = (bytes_of / 255 - 0.5) / 0.15, bytes_of / 16 - 10
@@ -311,8 +312,8 @@ def _decoded(header: _Header, take: Callable[[int], bytes | memoryview]) -> Gaus
             scene.quats[rows, 0] = xyzw[:, 3]
             scene.quats[rows, 1:] = xyzw[:, :3] * quat_signs
         else:
-            values = torch.from_numpy(block).view(len(block), -1, 3).float()
-            torch.mul(values.sub_(128), sh_signs, out=scene.sh[rows, 1:])
+            values = torch.from_numpy(block).float()
+            torch.addcmul(sh_offsets, values, sh_factors, out=scene.sh.flatten(1)[rows, 3:])
     return scene
 
 
