@@ -28,8 +28,11 @@ T = TypeVar("T")
 EXAMPLES = """\
   splat export run scene.spz                        (small, for most viewers)
   splat export run scene.html                       (one page that opens on phones)
-  splat export run scene.sog --target-size 8MB
+  splat export run scene.sog --target-size 8MB --finetune
   splat export scene.ply scene.splat --threshold 25"""
+
+#: Steps of --finetune without a number.
+FINETUNE = 300
 
 
 @dataclass
@@ -48,6 +51,9 @@ class Export:
     """Highest degree of the colours that depend on the direction; 0 leaves one colour each."""
     max_gaussians: int | None = None
     """Gaussians at most; those that make up least of the pictures are left out."""
+    finetune: int = 0
+    """Steps by which what is left is moved until the file shows what the original does; --finetune alone takes 300,
+    a minute or a few on a CPU."""
     threshold: float | None = None
     """Least PSNR of the copy against the original, dB, below which nothing is written. If not given: 30, or any where
     fewer Gaussians or bytes or a lower degree were asked for."""
@@ -67,10 +73,20 @@ class Export:
 
 
 def main(arguments: Sequence[str]) -> None:
-    options = parse(Export, "export", arguments, f"{EXAMPLES}\n\nWhat each kind of file holds:\n{table()}")
+    options = parse(Export, "export", _counted(arguments), f"{EXAMPLES}\n\nWhat each kind of file holds:\n{table()}")
     with reporting(options.json) as report:
         values = export_scene(options)
         report(values, as_text(values))
+
+
+def _counted(arguments: Sequence[str]) -> list[str]:
+    """The words, with the number of steps that --finetune alone stands for."""
+    words = list(arguments)
+    for position, word in enumerate(words):
+        if word == "--finetune" and not "".join(words[position + 1 : position + 2]).isdecimal():
+            words.insert(position + 1, str(FINETUNE))
+            break
+    return words
 
 
 def export_scene(options: Export) -> dict[str, Any]:
@@ -95,6 +111,8 @@ def export_scene(options: Export) -> dict[str, Any]:
     least = 1 if options.max_gaussians is None else options.max_gaussians
     if not 0 <= (options.sh_degree or 0) <= 4 or least < 1:
         raise SplatError("--sh-degree is 0 to 4, and --max-gaussians at least 1.")
+    if options.finetune < 0:
+        raise SplatError("--finetune takes a number of steps, 0 or more.")
     if options.no_verify and (options.report or options.threshold is not None):
         raise SplatError("--threshold and --report are about the comparison that --no-verify leaves out.")
     target = None if options.target_size is None else parse_bytes(options.target_size)
@@ -104,6 +122,7 @@ def export_scene(options: Export) -> dict[str, Any]:
         sh_degree=options.sh_degree,
         max_gaussians=options.max_gaussians,
         target_size=target,
+        finetune=options.finetune,
         verify=not options.no_verify,
         report=options.report,
         threshold=options.threshold,

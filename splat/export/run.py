@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from splat.budget import FILE_COSTS
 from splat.errors import SplatError
 from splat.export.colours import with_sh_degree
 from splat.export.copies import read_copy, write_copy
-from splat.export.importance import weigh
+from splat.export.finetune import finetune
+from splat.export.importance import Importance, weigh
 from splat.export.kinds import kind, lost
 from splat.export.plan import Plan, Planner
 from splat.export.progress import Progress
@@ -35,6 +37,7 @@ class Wishes:
     Attributes:
         sh_degree, max_gaussians: at most; None for as many as there are.
         target_size: bytes of the file, at most.
+        finetune: steps by which what is left is moved so that the file shows what the original does.
         verify: read the file back and compare.
         report: write a page that shows both side by side, beside the file.
         threshold: PSNR in dB of the copy against the original below which the export fails. None: THRESHOLD, or none
@@ -44,6 +47,7 @@ class Wishes:
     sh_degree: int | None = None
     max_gaussians: int | None = None
     target_size: int | None = None
+    finetune: int = 0
     verify: bool = True
     report: bool = False
     threshold: float | None = None
@@ -95,24 +99,19 @@ def export(
             file cannot be written.
     """
     wishes, progress = wishes or Wishes(), progress or Progress()
-    held = kind(path)
-    degree = _at_most(min(original.sh_degree, held.sh_degree), wishes.sh_degree)
-    count = _at_most(len(original), wishes.max_gaussians)
-    copy, weights, plan = original, None, None
-    if wishes.target_size is not None:
-        importance = weigh(original, views, progress)
-        planner = Planner(original, importance, views, path.name, sh_degree=degree, count=count, progress=progress)
-        copy, importance, plan = planner.fit(wishes.target_size)
-        weights = importance.total
-    elif held.weighed or degree < original.sh_degree or count < len(original):
-        importance = weigh(original, views, progress)
-        if count < len(original):
-            stays = ranking(original, importance, views, count, progress)[:count].sort().values
-            copy, importance = original.select(stays), importance.select(stays)
-        copy, weights = with_sh_degree(copy, degree, importance), importance.total
+    copy, importance, plan = _smaller(original, path, views, wishes, progress)
+    if wishes.finetune:
+
+        def round_trip(scene: Gaussians) -> Gaussians:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / path.name
+                write_copy(scene, file, views, path.stem, None if importance is None else importance.total)
+                return read_copy(file, scene, views)
+
+        copy = finetune(copy, original, views, wishes.finetune, round_trip, progress)
     with atomic(path) as temporary, _named(temporary, path):
         with progress.during(f"write {path.name}"):
-            write_copy(copy, temporary, views, path.stem, weights)
+            copy = _write(copy, importance, temporary, path.stem, views, wishes.target_size)
         losses, back = [], copy
         if wishes.verify:
             with progress.during(f"read {path.name} back"):
@@ -127,6 +126,41 @@ def export(
                 write_report(page, path.name, _facts(exported), _notes(exported), original, back, views, losses)
         _check(exported, wishes.least_psnr)
     return exported
+
+
+def _smaller(
+    original: Gaussians, path: Path, views: Views, wishes: Wishes, progress: Progress
+) -> tuple[Gaussians, Importance | None, Plan | None]:
+    """What is left of the scene, what matters in it where that was asked, and how a target size was kept."""
+    held = kind(path)
+    degree = _at_most(min(original.sh_degree, held.sh_degree), wishes.sh_degree)
+    count = _at_most(len(original), wishes.max_gaussians)
+    if wishes.target_size is not None:
+        importance = weigh(original, views, progress)
+        planner = Planner(original, importance, views, path.name, sh_degree=degree, count=count, progress=progress)
+        return planner.fit(wishes.target_size)
+    if not held.weighed and degree == original.sh_degree and count == len(original):
+        return original, None, None
+    copy, importance = original, weigh(original, views, progress)
+    if count < len(original):
+        stays = ranking(original, importance, views, count, progress)[:count].sort().values
+        copy, importance = original.select(stays), importance.select(stays)
+    return with_sh_degree(copy, degree, importance), importance, None
+
+
+def _write(
+    copy: Gaussians, importance: Importance | None, path: Path, title: str, views: Views, target: int | None
+) -> Gaussians:
+    """Writes the copy, without some more of its Gaussians where it became larger than the target; gives what was
+    written."""
+    while True:
+        write_copy(copy, path, views, title, None if importance is None else importance.total)
+        size = path.stat().st_size
+        if target is None or importance is None or size <= target or len(copy) < 2:
+            return copy
+        left = max(1, min(int(0.995 * len(copy) * target / size), len(copy) - 1))
+        stays = importance.total.topk(left).indices.sort().values
+        copy, importance = copy.select(stays), importance.select(stays)
 
 
 def _at_most(value: int, limit: int | None) -> int:
