@@ -63,7 +63,9 @@ def packed(gaussians: Gaussians, sh_degree: int) -> tuple[Gaussians, torch.Tenso
     )
     order = _finite(scene).nonzero()[:, 0]
     order = order[morton_order(scene.means[order])]
-    scene = scene.select(order)
+    # Many times faster than indexing by a list, which may hold negative numbers, too.
+    rows = {name: tensor.index_select(0, order) for name, tensor in scene.parameters().items()}
+    scene = dataclasses.replace(scene, **rows)
     return dataclasses.replace(scene, quats=torch.nn.functional.normalize(scene.quats, dim=-1)), order
 
 
@@ -71,6 +73,8 @@ def _finite(gaussians: Gaussians) -> torch.Tensor:
     """[N] bool: whose numbers are all finite."""
     finite = torch.ones(len(gaussians), dtype=torch.bool)
     for tensor in gaussians.parameters().values():
-        # A sum is finite only if all parts are; what overflows in it is no scene's either.
-        finite &= (tensor if tensor.dim() == 1 else tensor.flatten(1).double().sum(1)).isfinite()
+        rows = tensor.flatten(1) if tensor.dim() > 1 else tensor[:, None]
+        # A sum is finite only if all parts are, which settles nearly all rows; that of large numbers may be infinite.
+        doubtful = (~rows.sum(1).isfinite()).nonzero()[:, 0]
+        finite[doubtful] &= rows[doubtful].isfinite().all(1)
     return finite

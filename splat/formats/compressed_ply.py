@@ -13,6 +13,7 @@ do not lean to the same side.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +33,10 @@ BOUNDS = [f"{end}_{axis}" for end in ("min", "max") for axis in "xyz"]
 SCALE_BOUNDS = [f"{end}_scale_{axis}" for end in ("min", "max") for axis in "xyz"]
 COLOR_BOUNDS = [f"{end}_{channel}" for end in ("min", "max") for channel in "rgb"]
 PACKED = ["packed_position", "packed_rotation", "packed_scale", "packed_color"]
-#: Steps of three values that share 32 bits, and where the bits of each begin.
-STEPS, SHIFTS = np.array([2047, 1023, 2047], np.float32), np.array([21, 11, 0], np.uint32)
-COLOR_STEPS, COLOR_SHIFTS = np.full(4, 255, np.float32), np.array([24, 16, 8, 0], np.uint32)
-ROTATION_SHIFTS = np.array([20, 10, 0], np.uint32)
-#: By the largest of a quaternion's four components: the three others, and where w x y z are in (largest, others).
-OTHERS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
-PLACES = np.array([[0, 1, 2, 3], [1, 0, 2, 3], [1, 2, 0, 3], [1, 2, 3, 0]])
+#: Steps of values that share 32 bits, and where the bits of each begin.
+STEPS, SHIFTS = np.array([[2047], [1023], [2047]], np.float32), np.array([[21], [11], [0]], np.uint32)
+COLOR_STEPS, COLOR_SHIFTS = np.full((4, 1), 255, np.float32), np.array([[24], [16], [8], [0]], np.uint32)
+ROTATION_STEPS, ROTATION_SHIFTS = np.full((3, 1), 1023, np.float32), np.array([[20], [10], [0]], np.uint32)
 SH_RANGE = 4.0
 #: What brings v * 32 to its step: 128, and for every other number of a block so little less that zero alone feels it.
 _EVEN = (np.arange(BLOCK)[:, None] + np.arange(48)) % 2 == 0
@@ -58,11 +56,11 @@ def read(path: Path) -> Gaussians:
         bounds = bounds + COLOR_BOUNDS
     if chunk is None or header.encoding != "binary_little_endian" or chunk.count != -(-count // CHUNK):
         raise _damaged(path, f"its {count:,} Gaussians lack their chunks of {CHUNK}, or it is not little-endian")
-    chunk_columns, vertex_columns = _columns(path, chunk, bounds, "f4"), _columns(path, vertex, PACKED, "u4")
     rest = rest_coefficients(path, sh.names) if sh is not None else 0
     if sh is not None and sh.count != count:
         raise _damaged(path, f"it has SH for {sh.count:,} of {count:,} Gaussians")
-    sh_columns = _columns(path, sh, [f"f_rest_{i}" for i in range(3 * rest)], "u1") if sh is not None else []
+    limits_of, words_of = _reader(path, chunk, bounds, "f4"), _reader(path, vertex, PACKED, "u4")
+    sh_of = _reader(path, sh, [f"f_rest_{i}" for i in range(3 * rest)], "u1") if sh is not None and rest else None
     gaussians = Gaussians(
         means=torch.empty(count, 3),
         quats=torch.empty(count, 4),
@@ -74,21 +72,20 @@ def read(path: Path) -> Gaussians:
     order = np.argsort(channel_major(range(3 * rest + 3)))
 
     def unpack(rows: slice) -> None:
-        chunks = slice(rows.start // CHUNK, -(-rows.stop // CHUNK))
-        limits = read_rows(path, chunk.start, chunks, np.dtype("<f4"), len(chunk.names))[:, chunk_columns]
-        packed = read_rows(path, vertex.start, rows, np.dtype("<u4"), len(vertex.names))[:, vertex_columns]
-        row = np.empty((len(packed), 3 * rest + 3), np.float32)
-        colors = _unpack(packed[:, 3], COLOR_STEPS, COLOR_SHIFTS)
+        limits = limits_of(slice(rows.start // CHUNK, -(-rows.stop // CHUNK))).T
+        words = _by_component(words_of(rows))
+        colors = _unpack(words[3], COLOR_STEPS, COLOR_SHIFTS)
+        row = np.empty((rows.stop - rows.start, 3 * rest + 3), np.float32)
         # A file may say anything; what is not finite is dropped in the end.
         with np.errstate(all="ignore"):
-            tables["means"][rows] = _within(limits[:, :6], _unpack(packed[:, 0], STEPS, SHIFTS))
-            tables["log_scales"][rows] = _within(limits[:, 6:12], _unpack(packed[:, 2], STEPS, SHIFTS))
-            tables["opacity_logits"][rows] = -np.log(1 / colors[:, 3:] - 1)
-            row[:, :3] = _within(limits[:, 12:], colors[:, :3]) if len(bounds) == 18 else colors[:, :3]
-        tables["quats"][rows] = _unpack_rotation(packed[:, 1])
-        row[:, :3] = (row[:, :3] - 0.5) / SH_C0
-        if sh is not None:
-            _unpack_sh(read_rows(path, sh.start, rows, np.dtype("u1"), len(sh.names))[:, sh_columns], row[:, 3:])
+            _place(_within(limits[:6], _unpack(words[0], STEPS, SHIFTS)), tables["means"][rows])
+            _place(_within(limits[6:12], _unpack(words[2], STEPS, SHIFTS)), tables["log_scales"][rows])
+            _place(-np.log(1 / colors[3:] - 1), tables["opacity_logits"][rows])
+            rgb = _within(limits[12:], colors[:3]) if len(limits) == 18 else colors[:3]
+            _place((rgb - np.float32(0.5)) / np.float32(SH_C0), row[:, :3])
+        _place(_unpack_rotation(words[1]), tables["quats"][rows])
+        if sh_of is not None:
+            _unpack_sh(sh_of(rows), row[:, 3:])
         np.take(row, order, axis=1, out=tables["sh"][rows], mode="clip")
 
     for_blocks(count, unpack)
@@ -117,18 +114,22 @@ def write(gaussians: Gaussians, path: Path) -> None:
 
         def pack(rows: slice) -> None:
             row = np.take(tables["sh"][rows], order, axis=1, mode="clip")
-            means, log_scales = tables["means"][rows], tables["log_scales"][rows].clip(max=MAX_LOG_SCALE)
-            colors, opacities = row[:, :3] * SH_C0 + 0.5, scene.opacity_logits[rows].sigmoid().numpy()
+            means, log_scales = _by_component(tables["means"][rows]), _by_component(tables["log_scales"][rows])
+            colors = _by_component(row[:, :3]) * np.float32(SH_C0) + np.float32(0.5)
+            opacities = _by_component(scene.opacity_logits[rows, None].sigmoid().numpy())
+            log_scales = np.minimum(log_scales, MAX_LOG_SCALE)
             limits = [_limits(means), _limits(log_scales), _limits(colors)]
+            words = np.empty((4, means.shape[1]), np.uint32)
+            words[0] = _pack(_steps(limits[0], means, STEPS), SHIFTS)
+            words[1] = _pack_rotation(_by_component(tables["quats"][rows]))
+            words[2] = _pack(_steps(limits[1], log_scales, STEPS), SHIFTS)
+            rgb = _steps(limits[2], colors, COLOR_STEPS[:3])
+            words[3] = _pack(np.concatenate([rgb, opacities * COLOR_STEPS[3]]), COLOR_SHIFTS)
             packed = np.empty((len(row), 4), "<u4")
-            packed[:, 0] = _pack(_part(limits[0], means), STEPS, SHIFTS)
-            packed[:, 1] = _pack_rotation(tables["quats"][rows])
-            packed[:, 2] = _pack(_part(limits[1], log_scales), STEPS, SHIFTS)
-            parts = np.concatenate([_part(limits[2], colors), opacities[:, None]], axis=1)
-            packed[:, 3] = _pack(parts, COLOR_STEPS, COLOR_SHIFTS)
+            _place(words, packed)
             with temporary.open("r+b") as file:
                 file.seek(len(header) + rows.start // CHUNK * 18 * 4)
-                file.write(np.concatenate(limits, axis=1).astype("<f4").data)
+                file.write(np.concatenate(limits).T.astype("<f4").tobytes())
                 file.seek(vertices_start + rows.start * 16)
                 file.write(packed.data)
                 if rest:
@@ -138,57 +139,75 @@ def write(gaussians: Gaussians, path: Path) -> None:
         for_blocks(count, pack)
 
 
+def _by_component(values: np.ndarray) -> np.ndarray:
+    """[numbers, rows] of rows of numbers, so that loops are long; the last row fills the last chunk."""
+    count = len(values)
+    columns = np.empty((values.shape[1], -(-count // CHUNK) * CHUNK), values.dtype)
+    columns[:, :count] = values.T
+    columns[:, count:] = values[-1:].T
+    return columns
+
+
+def _place(columns: np.ndarray, out: np.ndarray) -> None:
+    """`_by_component`'s inverse."""
+    out[:] = columns[:, : len(out)].T
+
+
 def _limits(values: np.ndarray) -> np.ndarray:
-    """[chunks, 6] the least and the most of each column [rows, 3] of each chunk."""
-    starts = np.arange(0, len(values), CHUNK)
-    return np.concatenate([np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)], axis=1)
+    """[6, chunks] the least and the most of each component [3, rows] of each chunk."""
+    chunks = values.reshape(3, -1, CHUNK)
+    return np.concatenate([chunks.min(axis=2), chunks.max(axis=2)])
 
 
-def _by_row(limits: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each chunk's least and most [rows, 3], for each row."""
-    rows = np.repeat(limits, CHUNK, axis=0)[:count]
-    return rows[:, :3], rows[:, 3:6]
-
-
-def _part(limits: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Where values [rows, 3] are between their chunk's limits, 0 to 1."""
-    low, high = _by_row(limits, len(values))
-    with np.errstate(over="ignore", invalid="ignore"):
+def _steps(limits: np.ndarray, values: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """At which of their chunk's steps values [3, rows] are, not yet rounded."""
+    low, high = limits[:3, :, None], limits[3:, :, None]
+    chunks = values.reshape(3, -1, CHUNK)
+    with np.errstate(over="ignore"):
         size = high - low
-        if not np.isfinite(size).all():
-            low, high, values = low.astype(np.float64), high.astype(np.float64), values.astype(np.float64)
-            size = high - low
-    return ((values - low) / np.where(size > 0, size, 1)).astype(np.float32)
+    if not np.isfinite(size).all():
+        low, chunks, size = low.astype(np.float64), chunks.astype(np.float64), high.astype(np.float64) - low
+    # Of sizes whose inverse float32 cannot hold, too, all is at the first step.
+    tiny = size < 1e-30
+    return np.where(tiny, 0, (chunks - low) * (steps[:, :, None] / np.where(tiny, 1, size))).reshape(3, -1)
 
 
 def _within(limits: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    low, high = _by_row(limits, len(parts))
-    return low * (1 - parts) + high * parts
+    """The values [3, rows] that are so far, 0 to 1, from the least to the most of their chunk [6, chunks]."""
+    low, high, chunks = limits[:3, :, None], limits[3:6, :, None], parts.reshape(3, -1, CHUNK)
+    return (low * (1 - chunks) + high * chunks).reshape(3, -1)
 
 
-def _pack(parts: np.ndarray, steps: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """[rows] uint32 of numbers [rows, 3 or 4] from 0 to 1."""
-    whole = (parts * steps + np.float32(0.5)).clip(0, steps).astype(np.uint32) << shifts
-    return np.bitwise_or.reduce(whole, axis=1)
+def _pack(steps: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """[rows] uint32 of numbers [3 or 4, rows]."""
+    return np.bitwise_or.reduce((steps + np.float32(0.5)).astype(np.uint32) << shifts, axis=0)
 
 
-def _unpack(packed: np.ndarray, steps: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    return ((packed[:, None] >> shifts) & steps.astype(np.uint32)).astype(np.float32) / steps
+def _unpack(words: np.ndarray, steps: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """[3 or 4, rows] from 0 to 1."""
+    return ((words >> shifts) & steps.astype(np.uint32)).astype(np.float32) / steps
 
 
 def _pack_rotation(quats: np.ndarray) -> np.ndarray:
-    """[rows] uint32 of unit quaternions [rows, 4]."""
-    largest = np.abs(quats).argmax(axis=1)
-    sign = np.copysign(np.float32(0.5**0.5), np.take_along_axis(quats, largest[:, None], axis=1))
-    others = np.take_along_axis(quats, OTHERS[largest], axis=1) * sign + np.float32(0.5)
-    return _pack(others, np.full(3, 1023, np.float32), ROTATION_SHIFTS) | largest.astype(np.uint32) << np.uint32(30)
+    """[rows] uint32 of unit quaternions [4, rows]."""
+    w, x, y, z = quats
+    sizes, most, largest = np.abs(quats), np.abs(w), np.zeros(len(w), np.uint32)
+    for i in (1, 2, 3):
+        larger = sizes[i] > most
+        most, largest = np.where(larger, sizes[i], most), np.where(larger, np.uint32(i), largest)
+    value = np.where(largest < 2, np.where(largest == 0, w, x), np.where(largest == 2, y, z))
+    others = np.stack([np.where(largest == 0, x, w), np.where(largest < 2, y, x), np.where(largest < 3, z, y)])
+    parts = others * np.copysign(np.float32(0.5**0.5), value) + np.float32(0.5)
+    return _pack(parts.clip(0, 1) * ROTATION_STEPS, ROTATION_SHIFTS) | largest << np.uint32(30)
 
 
-def _unpack_rotation(packed: np.ndarray) -> np.ndarray:
-    components = np.empty((len(packed), 4), np.float32)
-    components[:, 1:] = (_unpack(packed, np.full(3, 1023, np.float32), ROTATION_SHIFTS) - 0.5) * np.float32(2**0.5)
-    components[:, 0] = np.sqrt((1 - np.square(components[:, 1:]).sum(axis=1)).clip(min=0))
-    return np.take_along_axis(components, PLACES[packed >> 30], axis=1)
+def _unpack_rotation(words: np.ndarray) -> np.ndarray:
+    a, b, c = (_unpack(words, ROTATION_STEPS, ROTATION_SHIFTS) - np.float32(0.5)) * np.float32(2**0.5)
+    value = np.sqrt((1 - (a * a + b * b + c * c)).clip(min=0))
+    largest = words >> np.uint32(30)
+    x = np.where(largest == 0, a, np.where(largest == 1, value, b))
+    y = np.where(largest < 2, b, np.where(largest == 2, value, c))
+    return np.stack([np.where(largest == 0, value, a), x, y, np.where(largest == 3, value, c)])
 
 
 def _pack_sh(values: np.ndarray) -> np.ndarray:
@@ -201,19 +220,24 @@ def _pack_sh(values: np.ndarray) -> np.ndarray:
 
 def _unpack_sh(packed: np.ndarray, out: np.ndarray) -> None:
     """The middle of each step; the first and the last are the ends of the range."""
-    out[:] = packed
-    out += np.float32(0.5 - 128)
-    out *= np.float32(SH_RANGE / 128)
+    np.multiply(packed, np.float32(SH_RANGE / 128), out=out)
+    out += np.float32((0.5 - 128) * SH_RANGE / 128)
     ends = (packed == 0) | (packed == 255)
     if ends.any():
         np.copyto(out, np.copysign(np.float32(SH_RANGE), out), where=ends)
 
 
-def _columns(path: Path, element: Element, names: list[str], kind: str) -> list[int]:
-    """Where properties stand in an element that has numbers of one kind alone."""
+def _reader(path: Path, element: Element, names: list[str], kind: str) -> Callable[[slice], np.ndarray]:
+    """What gives rows [rows, names] of an element, whose numbers are of one kind alone."""
     if set(element.types) != {kind} or not set(names) <= set(element.names) or not element.start:
         raise _damaged(path, f"its {element.name!r} element has other properties than compressed PLYs have")
-    return [element.names.index(name) for name in names]
+    columns, dtype = [element.names.index(name) for name in names], np.dtype(f"<{kind}")
+
+    def rows_of(rows: slice) -> np.ndarray:
+        table = read_rows(path, element.start, rows, dtype, len(element.names))
+        return table if columns == [*range(len(element.names))] else table[:, columns]
+
+    return rows_of
 
 
 def _damaged(path: Path, why: str) -> SplatError:
