@@ -34,6 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from splat import checks
 from splat.errors import SplatError
 from splat.files import atomic
 from splat.formats import codebook
@@ -57,12 +58,39 @@ MAX_PALETTE = 1 << 16
 BANDS = {3: 1, 8: 2, 15: 3}
 #: Rows that are handled at a time where a whole copy would be large.
 BLOCK = 1 << 16
+#: The steps in which each kind of number is written, so that all kinds of error show alike in images: positions in
+#: standard deviations, log-scales, colours and SH coefficients in their own units, quaternions and opacities in bytes.
+MEAN_STEP, SCALE_STEP, COLOR_STEP, SH_STEP, BYTE_STEP = 0.03, 0.055, 0.035, 0.014, 2
+#: Where the palette cannot hold all, the error of an SH coefficient at which its own and all others' begin to be of one
+#: size: from there on all steps grow with it, up to so much.
+SH_ERROR, MAX_COARSENESS = 0.0117, 3.0
 #: Alpha of a quaternion whose w is the largest component.
 FIRST_TAG = 252
 #: Which of (the largest, the others in order) is w, x, y, z, by the largest one's index.
 ORDER = np.array([[0, 1, 2, 3], [1, 0, 2, 3], [1, 2, 0, 3], [1, 2, 3, 0]])
-#: The others' indices, by the largest one's.
-OTHERS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """[..., 4] quaternions, wxyz, multiplied."""
+    aw, ax, ay, az = a.unbind(-1)
+    bw, bx, by, bz = b.unbind(-1)
+    w, x = aw * bw - ax * bx - ay * by - az * bz, aw * bx + ax * bw + ay * bz - az * by
+    return torch.stack([w, x, aw * by - ax * bz + ay * bw + az * bx, aw * bz + ax * by - ay * bx + az * bw], -1)
+
+
+def _cube() -> Tensor:
+    """[24, 4] the quaternions that turn a cube into itself."""
+    signs = torch.tensor([[1.0, a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)])
+    pairs = [torch.eye(4)[i] + sign * torch.eye(4)[j] for i in range(4) for j in range(i) for sign in (-1, 1)]
+    return torch.nn.functional.normalize(torch.cat([torch.eye(4), signs, torch.stack(pairs)]), dim=-1)
+
+
+CUBE = _cube()
+CONJUGATES = CUBE * torch.tensor([1, -1, -1, -1])
+#: [24, 3] the axis that each of them puts where x, y and z were.
+AXES = torch.stack(
+    [_product(_product(CUBE, torch.eye(4)[1 + i]), CONJUGATES)[:, 1:].abs().argmax(1) for i in range(3)], 1
+)
 
 
 def read(path: Path) -> Gaussians:
@@ -73,15 +101,17 @@ def read(path: Path) -> Gaussians:
             raise SplatError(f"{path} is SOG of version {meta.version!r}; only 1 and 2 are known here: update Splat")
         count = meta.count()
         pictures = _pictures(path, meta, member, count)
-    quats = _quats(pictures.pop("quats"))
-    means = _means(pictures.pop("means_l"), pictures.pop("means_u"), *meta.range("means", 3))
-    log_scales = _looked_up(pictures.pop("scales"), meta.tables("scales", 3))
+    # What is too large for float32 becomes infinite and is dropped in the end.
+    with np.errstate(all="ignore"):
+        quats = _quats(pictures.pop("quats"))
+        means = _means(pictures.pop("means_l"), pictures.pop("means_u"), *meta.range("means", 3))
+        log_scales = _looked_up(pictures.pop("scales"), meta.tables("scales", 3))
+        sh0 = pictures.pop("sh0")
+        logits = _looked_up(sh0[:, 3:], meta.logits())[:, 0]
+        colors = _looked_up(sh0, meta.tables("sh0", 3))
+        sh = colors[:, None] if "centroids" not in pictures else _sh(colors, meta, **pictures)
     if meta.get("model") == "2dgs":
         log_scales[:, 2] = FLAT_LOG_SCALE
-    sh0 = pictures.pop("sh0")
-    logits = _looked_up(sh0[:, 3:], meta.logits())[:, 0]
-    colors = _looked_up(sh0, meta.tables("sh0", 3))
-    sh = colors[:, None] if "centroids" not in pictures else _sh(colors, meta, **pictures)
     antialiased = meta.get("model") == "antialiased" or meta.get("antialias") is True
     scene = (torch.from_numpy(array) for array in (means, quats, log_scales, logits, sh))
     return repaired(path, Gaussians(*scene, antialias="antialiased" if antialiased else "classic"))
@@ -89,14 +119,16 @@ def read(path: Path) -> Gaussians:
 
 def write(gaussians: Gaussians, path: Path, importance: Tensor | None = None) -> None:
     """Writes a SOG file or, by its meta.json, a folder, of version 2; see `splat.formats.write`."""
+    if importance is not None:
+        checks.shape("importance", importance, ["N"], {"N": len(gaussians)})
     scene, order = packed(gaussians, 3)
-    energy = _looks(scene) if importance is None else importance.detach().to("cpu", torch.float32)[order].clamp(min=0)
+    weights = scene.opacities if importance is None else importance.detach().to("cpu", torch.float32)[order]
     meta: dict[str, Any] = {"version": 2, "asset": {"generator": "Splat"}, "count": len(scene)}
     if scene.antialias != "classic":
         # The one is what PlayCanvas' converter writes, the other what its format's page says.
         meta |= {"model": "antialiased", "antialias": True}
     pictures = {}
-    for name, values, texels in _columns(scene, energy):
+    for name, values, texels in _columns(scene, weights.nan_to_num().clamp(min=0)):
         files = [f"{name}{end}.webp" for end in texels]
         meta[name] = values | {"files": files}
         pictures |= dict(zip(files, texels.values(), strict=True))
@@ -116,58 +148,84 @@ def write(gaussians: Gaussians, path: Path, importance: Tensor | None = None) ->
                 archive.writestr(zipfile.ZipInfo(name), content)
 
 
-def _columns(scene: Gaussians, energy: Tensor) -> Iterator[tuple[str, dict[str, Any], dict[str, Tensor]]]:
+def _columns(scene: Gaussians, weights: Tensor) -> Iterator[tuple[str, dict[str, Any], dict[str, Tensor]]]:
     """Every entry of meta.json with its pictures [H, W, 4] by how their names go on."""
-    steps, ends = _log_means(scene.means)
+    coarseness = 1.0
+    if scene.sh_degree and len(scene):
+        entries, labels, coarseness = _sh_palette(scene, weights)
+        coefficients = scene.sh.shape[1] - 1
+        book, codes = codebook.even(entries, SH_STEP * coarseness)
+        texels = torch.zeros(-(-len(entries) // PALETTE_ROW) * PALETTE_ROW * coefficients, 4, dtype=torch.uint8)
+        texels[:, 3] = 255
+        texels[: len(entries) * coefficients, :3] = codes.view(-1, 3)
+        values = {"count": len(entries), "bands": scene.sh_degree, "codebook": _short(book)}
+        pictures = {"_centroids": texels.view(-1, PALETTE_ROW * coefficients, 4)}
+        yield "shN", values, pictures | {"_labels": _texture(labels[:, None] & 0xFF, labels[:, None] >> 8)}
+    steps, ends = _log_means(scene, MEAN_STEP * coarseness)
     yield "means", ends, {"_l": _texture(steps & 0xFF), "_u": _texture(steps >> 8)}
-    spread = energy[:, None].expand(-1, 3).flatten()
-    book = codebook.numbers(scene.log_scales.flatten(), spread)
-    yield "scales", {"codebook": book.tolist()}, {"": _texture(codebook.nearest(book, scene.log_scales))}
-    yield "quats", {}, {"": _texture(_quat_bytes(scene.quats))}
-    book = codebook.numbers(scene.sh[:, 0].flatten(), spread)
-    opacities = (scene.opacities * 255).round()[:, None]
-    yield "sh0", {"codebook": book.tolist()}, {"": _texture(codebook.nearest(book, scene.sh[:, 0]), opacities)}
-    if scene.sh_degree == 0:
-        return
-    coefficients = scene.sh.shape[1] - 1
-    entries, labels = codebook.palette(scene.sh[:, 1:].flatten(1), energy, _palette_size(len(scene)))
-    counts = torch.bincount(labels, minlength=len(entries)).float()
-    book = codebook.numbers(entries.flatten(), counts[:, None].expand_as(entries).flatten())
-    texels = torch.zeros(-(-len(entries) // PALETTE_ROW) * PALETTE_ROW * coefficients, 4, dtype=torch.uint8)
-    texels[:, 3] = 255
-    texels[: len(entries) * coefficients, :3] = codebook.nearest(book, entries).view(-1, 3)
-    values = {"count": len(entries), "bands": scene.sh_degree, "codebook": book.tolist()}
-    labels = torch.stack([labels & 0xFF, labels >> 8, torch.zeros_like(labels)], 1)
-    pictures = {"_centroids": texels.view(-1, PALETTE_ROW * coefficients, 4), "_labels": _texture(labels)}
-    yield "shN", values, pictures
+    quats, log_scales = _nearest_identity(scene.quats, scene.log_scales)
+    yield "quats", {}, {"": _texture(_quat_bytes(quats, round(BYTE_STEP * coarseness)))}
+    book, codes = codebook.even(log_scales, SCALE_STEP * coarseness)
+    yield "scales", {"codebook": _short(book)}, {"": _texture(codes)}
+    book, codes = codebook.even(scene.sh[:, 0], COLOR_STEP * coarseness)
+    opacities = _stepped(scene.opacities * 255, 0, round(BYTE_STEP * coarseness))
+    yield "sh0", {"codebook": _short(book)}, {"": _texture(codes, opacities[:, None])}
 
 
-def _looks(scene: Gaussians) -> Tensor:
-    """[N] about how much of an image a Gaussian makes up, as nobody said it."""
-    largest = scene.log_scales.topk(2, dim=1).values.sum(1)
-    return scene.opacities.square() * torch.exp(largest - largest.max() if len(scene) else largest)
+def _sh_palette(scene: Gaussians, weights: Tensor) -> tuple[Tensor, Tensor, float]:
+    """[P, 3 K] entries, [N] labels, and how much coarser all steps may be than where each Gaussian has its entry."""
+    # A view: a copy would be as large as the scene.
+    rest = scene.sh.flatten(1)[:, 3:]
+    if len(rest) <= MAX_PALETTE:
+        return rest, torch.arange(len(rest)), 1.0
+    entries, labels = codebook.palette(rest, weights, MAX_PALETTE)
+    blocks = zip(rest.split(BLOCK), labels.split(BLOCK), weights.split(BLOCK), strict=True)
+    error = sum(float((part - entries[chosen]).square().mean(1) @ weight) for part, chosen, weight in blocks)
+    coarseness = math.sqrt(error / max(float(weights.double().sum()), 1e-30)) / SH_ERROR
+    return entries, labels, min(max(coarseness, 1.0), MAX_COARSENESS)
 
 
-def _log_means(means: Tensor) -> tuple[Tensor, dict[str, Any]]:
-    """[N, 3] int32 the 16-bit steps, and the ends of their range."""
-    logs = means.sign() * means.abs().log1p()
-    low = logs.amin(0) if len(means) else torch.zeros(3)
-    size = (logs.amax(0) if len(means) else torch.zeros(3)) - low
-    steps = ((logs - low) / size.clamp(min=1e-30) * 0xFFFF).round().int()
-    return steps, {"mins": low.tolist(), "maxs": (low + size).tolist()}
+def _log_means(scene: Gaussians, step: float) -> tuple[Tensor, dict[str, Any]]:
+    """[N, 3] int32 16-bit numbers, multiples of a power of 2, which leave few values to the low byte, and their range.
+
+    Args:
+        step: of them, in standard deviations along the middle axis of a typical Gaussian.
+    """
+    if len(scene) == 0:
+        return torch.zeros(0, 3, dtype=torch.int32), {"mins": [0.0] * 3, "maxs": [0.0] * 3}
+    logs = (scene.means.sign() * scene.means.abs().log1p()).double()
+    low, size = logs.amin(0), logs.amax(0) - logs.amin(0)
+    slopes = 1 + scene.means.abs().amax(1)
+    step *= float((scene.log_scales.median(1).values.exp() / slopes).median())
+    # As many of 16 bits as there are without use; the range grows so that the rest make up the step.
+    finest = (size / 0xFFFF).clamp(min=1e-12)
+    spare = (step / finest).log2().floor().clamp(0, 8)
+    unit = torch.maximum(step / 2**spare, finest)
+    numbers = (((logs - low) / (unit * 2**spare)).round() * 2**spare).int()
+    return numbers.clamp(0, 0xFFFF), {"mins": low.tolist(), "maxs": (low + unit * 0xFFFF).tolist()}
 
 
-def _quat_bytes(quats: Tensor) -> Tensor:
-    """[N, 4] the bytes of unit quaternions."""
-    largest = quats.abs().argmax(1)
-    rows = torch.arange(len(quats))
-    others = quats[rows[:, None], torch.from_numpy(OTHERS)[largest]] * quats[rows, largest, None].sign()
-    steps = ((others * math.sqrt(2) + 1) * 127.5).round()
-    return torch.cat([steps, (largest + FIRST_TAG)[:, None]], 1)
+def _nearest_identity(quats: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
+    """The same Gaussians with their axes renamed, in the one of 24 ways that leaves the least to turn: quaternions keep
+    a 24th of their values, and w is always the largest component."""
+    best = torch.cat([(part @ CONJUGATES.T).abs().argmax(1) for part in quats.split(BLOCK)])
+    return _product(quats, CUBE[best]), log_scales.gather(1, AXES[best])
 
 
-def _palette_size(count: int) -> int:
-    return min(64, 2 ** max(0, math.floor(math.log2(max(count, 1) / 1024)))) * 1024
+def _quat_bytes(quats: Tensor, step: int) -> Tensor:
+    """[N, 4] the bytes of unit quaternions whose w is the largest component."""
+    others = quats[:, 1:] * quats[:, :1].sign()
+    numbers = _stepped((others * math.sqrt(2) + 1) * 127.5, 127, step)
+    return torch.cat([numbers, torch.full_like(numbers[:, :1], FIRST_TAG)], 1)
+
+
+def _stepped(numbers: Tensor, start: int, step: int) -> Tensor:
+    """The nearest bytes that are whole steps from a start."""
+    return (start + ((numbers - start) / step).round() * step).clamp(0, 255)
+
+
+def _short(book: Tensor) -> list[float]:
+    return [float(f"{value:.6g}") or 0 for value in book.tolist()]
 
 
 def _texture(*columns: Tensor) -> Tensor:
@@ -234,8 +292,7 @@ def _means(low: np.ndarray, high: np.ndarray, mins: np.ndarray, maxs: np.ndarray
     means = np.empty((len(low), 3), np.float32)
     for axis in range(3):
         steps = mins[axis] + (maxs[axis] - mins[axis]) * np.arange(1 << 16) / 0xFFFF
-        with np.errstate(over="ignore"):
-            table = (np.sign(steps) * np.expm1(np.abs(steps))).astype(np.float32)
+        table = (np.sign(steps) * np.expm1(np.abs(steps))).astype(np.float32)
         means[:, axis] = table[low[:, axis] | high[:, axis].astype(np.uint16) << 8]
     return means
 
@@ -316,8 +373,7 @@ class _Meta:
     def logits(self) -> np.ndarray:
         """[1, 256] opacity logits by their byte."""
         if self.version == 2:
-            with np.errstate(divide="ignore"):
-                return np.log(np.arange(256) / np.arange(255, -1, -1))[None].astype(np.float32)
+            return np.log(np.arange(256) / np.arange(255, -1, -1))[None].astype(np.float32)
         low, high = self.range("sh0", 4)
         return (low[3:, None] + (high - low)[3:, None] * np.arange(256) / 255).astype(np.float32)
 
@@ -343,8 +399,7 @@ class _Meta:
             values[0] = values[1] + (values[1] - values[255]) / 255
         if values.shape != (256,) or not np.isfinite(values).all():
             raise _damaged(self._path, f"the codebook of {key} in its meta.json is not 256 numbers")
-        with np.errstate(over="ignore"):
-            return values.astype(np.float32)
+        return values.astype(np.float32)
 
     def _numbers(self, size: int, *keys: str) -> np.ndarray:
         try:
