@@ -17,6 +17,7 @@ file behind, or ends the process. A case is made from the seed, the format and i
 from __future__ import annotations
 
 import argparse
+import base64
 import copy
 import faulthandler
 import gzip
@@ -105,6 +106,9 @@ def valid_files(suffix: str, folder: Path) -> list[bytes]:
             files.append(checkpoint(scene))
         elif suffix == ".ksplat":
             files += [ksplat(scene, level) for level in range(3)]
+        elif suffix == ".gltf":
+            write(scene, folder / "valid.glb")
+            files += gltf((folder / "valid.glb").read_bytes(), folder / f"valid{count}.bin")
         elif FORMATS[suffix].writes:
             write(scene, folder / f"valid{suffix}")
             files.append((folder / f"valid{suffix}").read_bytes())
@@ -151,6 +155,19 @@ def ksplat(scene: Gaussians, level: int) -> bytes:
         section = struct.pack("<IIIIfH2xIIIIH", count, count, 0, 0, 0.0, 0, 0, 0, 0, 0, degree)
     header = struct.pack("<BB2xIIIIH14xff", 0, 1, 1, 1, count, count, level, -1.5, 1.5)
     return header.ljust(4096, b"\0") + section.ljust(1024, b"\0") + buckets + table.tobytes()
+
+
+def gltf(data: bytes, beside: Path) -> list[bytes]:
+    """A .glb's text with its bytes in it, and in a file beside it."""
+    parts = opened(data)
+    assert parts is not None
+    text, binary = json.loads(parts.parts["json"]), parts.parts["bin"]
+    beside.write_bytes(binary)
+    files = []
+    for uri in ("data:application/octet-stream;base64," + base64.b64encode(binary).decode(), beside.name):
+        text["buffers"] = [{"byteLength": len(binary), "uri": uri}]
+        files.append(json.dumps(text).encode())
+    return files
 
 
 # --- What is done to bytes ---
