@@ -12,9 +12,10 @@ from splat.budget import FILE_COSTS
 from splat.errors import SplatError
 from splat.export.colours import with_sh_degree
 from splat.export.copies import read_copy, write_copy
+from splat.export.filter import for_classic
 from splat.export.finetune import finetune
 from splat.export.importance import Importance, weigh
-from splat.export.kinds import kind, lost
+from splat.export.kinds import held_filter, kind, lost
 from splat.export.plan import Plan, Planner
 from splat.export.progress import Progress
 from splat.export.reduce import ranking
@@ -100,6 +101,8 @@ def export(
     """
     wishes, progress = wishes or Wishes(), progress or Progress()
     copy, importance, plan = _smaller(original, path, views, wishes, progress)
+    if copy.antialias != "classic" and held_filter(copy.antialias, kind(path)) == "classic":
+        copy = for_classic(copy, importance or weigh(copy, views, progress), views)
     if wishes.finetune:
 
         def round_trip(scene: Gaussians) -> Gaussians:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from splat.export.colours import with_sh_degree
+from splat.export.filter import for_classic
 from splat.export.importance import weigh
 from splat.export.reduce import ranking
 from splat.export.verify import compare, mean
@@ -66,6 +67,17 @@ def test_the_first_ones_show_most(shiny: Gaussians, views: Views) -> None:
     scores = [psnr(shiny, shiny.select(order[:count]), views) for count in (20, 40, 60)]
     assert scores[0] < scores[1] < scores[2]
     assert scores[1] > psnr(shiny, shiny.select(torch.arange(40)), views) + 1, "chosen, not taken as they come"
+
+
+@pytest.mark.parametrize("antialias", ["antialiased", "mip"])
+def test_a_scene_for_the_classic_filter_shows_what_the_other_did(
+    antialias: str, shiny: Gaussians, views: Views
+) -> None:
+    thin = dataclasses.replace(shiny, log_scales=shiny.log_scales - 1.5, antialias=antialias)
+    classic = dataclasses.replace(thin, antialias="classic")
+    made = for_classic(thin, weigh(thin, views), views)
+    assert made.antialias == "classic" and bool((made.opacities < classic.opacities).all())
+    assert psnr(thin, made, views) > psnr(thin, classic, views) + 3
 
 
 def test_a_file_without_cameras_is_seen_from_around_and_above(shiny: Gaussians) -> None:
