@@ -354,7 +354,7 @@ def inner_mutated(container: Container, others: list[bytes], rng: random.Random)
         if rng.random() < 0.3:
             members.append(rng.choice(members))
         return zipped(members, rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)))
-    if parts[name][:1] == b"{" and rng.random() < 0.8:
+    if name.endswith("json") and rng.random() < 0.8:
         parts[name] = json_changed(parts[name], rng)
     else:
         for _ in range(rng.choice((1, 1, 2))):
