@@ -69,6 +69,8 @@ FORMATS = {
     ".ply": Format("PLY of the original release", "splat.formats.ply", 4, ("classic", "antialiased", "mip")),
     ".pt": _CHECKPOINT,
     ".pth": _CHECKPOINT,
+    ".glb": Format("glTF with KHR_gaussian_splatting", "splat.formats.gltf", 3),
+    ".gltf": Format("glTF with its bytes in files beside it", "splat.formats.gltf", 3, writes=False),
     ".ksplat": Format("KSPLAT of GaussianSplats3D", "splat.formats.ksplat", 2, writes=False),
     ".sog": _SOG,
     "meta.json": _SOG,
