@@ -55,6 +55,8 @@ MIB = 1 << 20
 ALLOWANCE = 64 * MIB
 SECONDS = 10
 BOMB_BYTES = 256 * MIB
+#: How a child ends that cannot read a valid file.
+INVALID = 3
 EXTREMES = [0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF]
 EXTREMES += [1 << 33, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
 FLOATS = [math.nan, math.inf, -math.inf, 3e38, -3e38, 1e-45, -0.0]
@@ -112,6 +114,8 @@ def valid_files(suffix: str, folder: Path) -> list[bytes]:
         elif FORMATS[suffix].writes:
             write(scene, folder / f"valid{suffix}")
             files.append((folder / f"valid{suffix}").read_bytes())
+    if suffix == "meta.json":
+        files = files[-1:]  # whose pictures are those beside it
     if suffix == ".ply":
         files += [dialect(files[0], "ascii"), dialect(files[1], "binary_big_endian")]
     if data := os.environ.get("SPLAT_DATA"):
@@ -490,7 +494,8 @@ def _work(suffix: str, seed: int, folder: Path, first: int, last: int, counter: 
         path.write_bytes(file)
         ended, why = problem_of(path)
         if ended != "scene":
-            raise SystemExit(f"a valid {suffix} file cannot be read: {why}")
+            print(f"a valid {suffix} file cannot be read: {why or ended}", file=sys.stderr)
+            sys.exit(INVALID)
     now = _memory("VmSize")
     resource.setrlimit(resource.RLIMIT_AS, (now + (4 << 30), resource.RLIM_INFINITY))
     kept, peak = _files(folder), Peak()
@@ -539,6 +544,8 @@ def run(suffix: str, count: int, seed: int) -> Result:
                 result.add(*message)
             child.join()
             at = int.from_bytes(counter[:8], "little")
+            if child.exitcode == INVALID:
+                sys.exit(INVALID)
             if child.exitcode == 0:
                 break
             result.add(at, "failure", "hangs" if hung else f"ended the process: {child.exitcode}")
