@@ -11,7 +11,7 @@ import tyro
 
 from splat.cli.options import parse
 from splat.cli.output import during, reporting, size
-from splat.cli.runs import scene_file
+from splat.cli.runs import check_output, scene_file
 
 EXAMPLES = """\
   splat convert scene.spz scene.ply
@@ -42,9 +42,8 @@ def main(arguments: Sequence[str]) -> None:
         if is_page(options.output):
             raise SplatError(f"{options.output} would be a page, no scene file: make it with `splat export`.")
         held = kind(options.output)
-        if options.output.is_dir():
-            raise SplatError(f"{options.output} is a folder: give the name of the file to write.")
         source = scene_file(options.source)
+        check_output(source, options.output)
         with during(f"read {source.name}"):
             gaussians = read(source)
         sentences = lost(gaussians, options.output)

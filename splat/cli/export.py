@@ -14,7 +14,7 @@ import tyro
 
 from splat.cli.options import Device, parse
 from splat.cli.output import during, reporting, size, track, warn
-from splat.cli.runs import CAMERAS, CONFIG, read_scene
+from splat.cli.runs import CAMERAS, CONFIG, check_output, read_scene, scene_file
 from splat.export.kinds import table
 from splat.export.progress import Progress
 
@@ -106,8 +106,7 @@ def export_scene(options: Export) -> dict[str, Any]:
         raise SplatError(
             f"{options.output} is one of several files: export a .sog, or write them with `splat convert`."
         )
-    if options.output.is_dir():
-        raise SplatError(f"{options.output} is a folder: give the name of the file to write.")
+    check_output(scene_file(options.scene), options.output)
     least = 1 if options.max_gaussians is None else options.max_gaussians
     if not 0 <= (options.sh_degree or 0) <= 4 or least < 1:
         raise SplatError("--sh-degree is 0 to 4, and --max-gaussians at least 1.")

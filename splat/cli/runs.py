@@ -26,6 +26,18 @@ def scene_file(path: Path) -> Path:
     return path
 
 
+def check_output(source: Path, output: Path) -> None:
+    """Checks the name of a file that is made of a scene file.
+
+    Raises:
+        SplatError: it is a folder's, or the scene's own, which would be lost.
+    """
+    if output.is_dir():
+        raise SplatError(f"{output} is a folder: give the name of the file to write.")
+    if output.exists() and source.exists() and output.samefile(source):
+        raise SplatError(f"{output} is the scene itself, which would be lost: choose another name.")
+
+
 def run_folder(path: Path) -> Path:
     """Checks that a folder is a run's.
 

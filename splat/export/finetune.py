@@ -86,7 +86,7 @@ def _round(shown: dict[str, Tensor], rounding: dict[str, Tensor], antialias: str
     """Renews the rounding errors in what is shown; gives the filter with which the file is read."""
     meant = Gaussians.of({name: value - rounding[name] for name, value in shown.items()})
     meant = dataclasses.replace(meant, antialias=antialias)
-    back = round_trip(meant)
+    back = round_trip(meant).to(meant.device)
     rows = _match(meant.means, back.means)
     back = back.with_sh_degree(meant.sh_degree)
     flips = (back.quats[rows] * meant.quats).sum(1, keepdim=True).sign()

@@ -100,19 +100,20 @@ def export(
             file cannot be written.
     """
     wishes, progress = wishes or Wishes(), progress or Progress()
-    copy, importance, plan = _smaller(original, path, views, wishes, progress)
-    if copy.antialias != "classic" and held_filter(copy.antialias, kind(path)) == "classic":
-        copy = for_classic(copy, importance or weigh(copy, views, progress), views)
-    if wishes.finetune:
-
-        def round_trip(scene: Gaussians) -> Gaussians:
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / path.name
-                write_copy(scene, file, views, path.stem, None if importance is None else importance.total)
-                return read_copy(file, scene, views)
-
-        copy = finetune(copy, original, views, wishes.finetune, round_trip, progress)
+    # Before all else: where nothing can be written, nothing is worth doing.
     with atomic(path) as temporary, _named(temporary, path):
+        copy, importance, plan = _smaller(original, path, views, wishes, progress)
+        if copy.antialias != "classic" and held_filter(copy.antialias, kind(path)) == "classic":
+            copy = for_classic(copy, importance or weigh(copy, views, progress), views)
+        if wishes.finetune:
+
+            def round_trip(scene: Gaussians) -> Gaussians:
+                with tempfile.TemporaryDirectory() as folder:
+                    file = Path(folder) / path.name
+                    write_copy(scene, file, views, path.stem, None if importance is None else importance.total)
+                    return read_copy(file, scene, views)
+
+            copy = finetune(copy, original, views, wishes.finetune, round_trip, progress)
         with progress.during(f"write {path.name}"):
             copy = _write(copy, importance, temporary, path.stem, views, wishes.target_size)
         losses, back = [], copy

@@ -40,9 +40,9 @@ def test_export_says_how_close_the_copy_is(run: Path, tmp_path: Path, capfd: pyt
 
 
 def test_export_for_people(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["export", str(run / "scene.ply"), str(tmp_path / "copy.ply"), "--max-gaussians", "50"]) == 0
+    assert main(["export", str(run / "scene.ply"), str(tmp_path / "copy.ply")]) == 0
     output = capfd.readouterr()
-    assert "50 Gaussians" in output.out and "dB in the worst of 12 views" in output.out
+    assert f"{len(read(run / 'scene.ply'))} Gaussians" in output.out and "dB in the worst of 12 views" in output.out
     assert "compare (12)" in output.err and "photos" not in output.out
 
 
@@ -79,6 +79,8 @@ def test_wrong_input(command: str, run: Path, tmp_path: Path, capfd: pytest.Capt
     assert "no PLY file" in stopped([command, tmp_path / "bad.ply", copy], capfd)
     (tmp_path / "folder.ply").mkdir()
     assert "is a folder" in stopped([command, run, tmp_path / "folder.ply"], capfd)
+    assert "would be lost" in stopped([command, run, run / "scene.ply"], capfd)
+    assert "cannot be written" in stopped([command, run, tmp_path / "bad.ply" / "copy.ply"], capfd)
     assert not copy.exists()
 
 
@@ -87,6 +89,22 @@ def test_wrong_input(command: str, run: Path, tmp_path: Path, capfd: pytest.Capt
 )
 def test_wrong_wishes(words: list[str], run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert words[0] in stopped(["export", run, tmp_path / "copy.ply", *words], capfd)
+
+
+@pytest.mark.parametrize("suffix", sorted(key for key, held in FORMATS.items() if held.writes and key[0] == "."))
+def test_every_format_is_exported_described_and_rendered(
+    suffix: str, run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / f"copy{suffix}"
+    assert main(["export", str(run), str(output), "--json"]) == 0
+    values = printed(capfd)
+    assert values["psnr"] > 30 and values["views"] == 2
+    assert main(["info", str(output), "--json"]) == 0
+    facts = printed(capfd)
+    assert facts["format"] == FORMATS[suffix].name and facts["antialias"] == "classic"
+    assert (facts["gaussians"], facts["sh_degree"]) == (values["gaussians"], values["sh_degree"])
+    words = ["render", str(output), "-o", str(tmp_path / "frames"), "--frames", "1", "--downscale", "8"]
+    assert main(words) == 0 and len(list((tmp_path / "frames").iterdir())) == 1
 
 
 def test_a_folder_of_files_is_converted_to(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -12,10 +12,12 @@ import torch
 
 from splat.errors import SplatError
 from splat.export.kinds import held_filter, kind, lost, table
+from splat.export.page import TEMPLATE
 from splat.export.run import Wishes, export
 from splat.export.verify import compare
 from splat.export.views import Views, of_file, of_run
 from splat.formats import FORMATS, Format, read
+from splat.formats.cameras import NamedCamera
 from splat.gaussians import Gaussians
 
 
@@ -26,6 +28,24 @@ def test_a_plain_copy_is_the_same(shiny: Gaussians, views: Views, tmp_path: Path
     assert [loss.name for loss in exported.losses] == ["images/00.png", "images/05.png"]
     assert exported.bytes == exported.path.stat().st_size == pytest.approx(exported.plain_bytes, abs=1500)
     assert not exported.lost
+
+
+@pytest.mark.skipif(not TEMPLATE.is_file(), reason="the page's viewer was not built (make web)")
+def test_of_a_page_the_scene_in_it_is_compared(shiny: Gaussians, views: Views, tmp_path: Path) -> None:
+    """The page turns the scene until its up is the viewer's, and the comparison turns it back."""
+    tilt = torch.eye(4, dtype=torch.float64)
+    tilt[1:3, 1:3] = torch.tensor([[0.8, -0.6], [0.6, 0.8]])
+    back = torch.linalg.inv(tilt).float()
+
+    def tilted(view: NamedCamera) -> NamedCamera:
+        return dataclasses.replace(view, camera=dataclasses.replace(view.camera, viewmats=view.camera.viewmats @ back))
+
+    moved = dataclasses.replace(
+        views, judged=[tilted(view) for view in views.judged], trained=[tilted(view) for view in views.trained]
+    )
+    exported = export(shiny.transform(tilt), tmp_path / "page.html", moved)
+    assert all(loss.psnr > 35 for loss in exported.losses)
+    assert exported.bytes < 2_000_000 and not exported.lost
 
 
 def test_both_are_compared_with_the_photos(run: Path, views: Views) -> None:
