@@ -137,7 +137,7 @@ class Door:
             SplatError: viser is missing or of another version, the host is unknown, the port is taken.
         """
         _import_viser()
-        listener = _bind(host, port)
+        listener = bind(host, port)
         return Door(Gate(host), listener, listener.getsockname()[1])
 
     def again(self) -> Door:
@@ -148,7 +148,7 @@ class Door:
     def link(self) -> str:
         """The address to open in a browser; it carries the token."""
         host = self.gate.host
-        shown = _own_address() if host in {"0.0.0.0", "::"} else host
+        shown = own_address() if host in {"0.0.0.0", "::"} else host
         return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}/?token={self.gate.token}"
 
 
@@ -198,7 +198,7 @@ def _import_viser() -> Any:
     return viser
 
 
-def _bind(host: str, port: int | None) -> socket.socket:
+def bind(host: str, port: int | None) -> socket.socket:
     if port is not None and not 0 <= port <= MAX_PORT:
         raise SplatError(f"Port {port} does not exist; choose one from 1024 to {MAX_PORT} with --port")
     wanted = range(DEFAULT_PORT, DEFAULT_PORT + PORTS_TRIED) if port is None else [port]
@@ -214,7 +214,7 @@ def _bind(host: str, port: int | None) -> socket.socket:
     raise SplatError(f"Ports {wanted[0]} to {wanted[-1]} are all in use; choose a free one with --port")
 
 
-def _own_address() -> str:
+def own_address() -> str:
     """Where other machines find this one: its address on the way out, of which nothing is sent; else its name."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))  # An address that is nobody's (RFC 5737).

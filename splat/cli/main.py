@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "export": ("run or scene file -> small file or page for phones and other viewers, compared", ("train",)),
     "convert": ("scene file -> another format", ("train",)),
     "view": ("run or scene file in the browser", ("viewer",)),
+    "serve": ("exported files for browsers here, or by QR code for phones", ("train",)),
     "info": ("what is in a scene file", ("train",)),
     "doctor": ("what works on this machine, and why not", ()),
 }
