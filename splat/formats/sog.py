@@ -99,19 +99,11 @@ def read(path: Path) -> Gaussians:
         meta = _Meta(path, member("meta.json"))
         if meta.version not in (1, 2):
             raise SplatError(f"{path} is SOG of version {meta.version!r}; only 1 and 2 are known here: update Splat")
-        count = meta.count()
-        pictures = _pictures(path, meta, member, count)
-    # What is too large for float32 becomes infinite and is dropped in the end.
-    with np.errstate(all="ignore"):
-        quats = _quats(pictures.pop("quats"))
-        means = _means(pictures.pop("means_l"), pictures.pop("means_u"), *meta.range("means", 3))
-        log_scales = _looked_up(pictures.pop("scales"), meta.tables("scales", 3))
-        sh0 = pictures.pop("sh0")
-        logits = _looked_up(sh0[:, 3:], meta.logits())[:, 0]
-        colors = _looked_up(sh0, meta.tables("sh0", 3))
-        sh = colors[:, None] if "centroids" not in pictures else _sh(colors, meta, **pictures)
-    if meta.get("model") == "2dgs":
-        log_scales[:, 2] = FLAT_LOG_SCALE
+        texels = _pictures(path, meta, member)
+    # Pillow and NumPy work without Python's lock.
+    with ThreadPoolExecutor() as threads:
+        jobs = [threads.submit(job, meta, texels) for job in (_looks, _means, _quats, _log_scales)]
+        (logits, sh), means, quats, log_scales = (job.result() for job in jobs)
     antialiased = meta.get("model") == "antialiased" or meta.get("antialias") is True
     scene = (torch.from_numpy(array) for array in (means, quats, log_scales, logits, sh))
     return repaired(path, Gaussians(*scene, antialias="antialiased" if antialiased else "classic"))
@@ -122,13 +114,19 @@ def write(gaussians: Gaussians, path: Path, importance: Tensor | None = None) ->
     if importance is not None:
         checks.shape("importance", importance, ["N"], {"N": len(gaussians)})
     scene, order = packed(gaussians, 3)
-    weights = scene.opacities if importance is None else importance.detach().to("cpu", torch.float32)[order]
+    if importance is None:
+        # What it covers at most.
+        share = scene.opacities * scene.log_scales.topk(2, dim=1).values.sum(1).exp()
+    else:
+        share = importance.detach().to("cpu", torch.float32)[order]
+    # Between squared errors, which what is large decides, and what somebody sees who comes close.
+    weights = (share.nan_to_num().clamp(min=0) * scene.opacities).sqrt()
     meta: dict[str, Any] = {"version": 2, "asset": {"generator": "Splat"}, "count": len(scene)}
     if scene.antialias != "classic":
         # The one is what PlayCanvas' converter writes, the other what its format's page says.
         meta |= {"model": "antialiased", "antialias": True}
     pictures = {}
-    for name, values, texels in _columns(scene, weights.nan_to_num().clamp(min=0)):
+    for name, values, texels in _columns(scene, weights):
         files = [f"{name}{end}.webp" for end in texels]
         meta[name] = values | {"files": files}
         pictures |= dict(zip(files, texels.values(), strict=True))
@@ -251,13 +249,14 @@ def _webp(picture: Tensor) -> bytes:
     return content.getvalue()
 
 
-def _pictures(path: Path, meta: _Meta, member: Callable[[str], bytes], count: int) -> dict[str, np.ndarray]:
-    """Every picture of a Gaussian's texels as [count, 4] bytes, and the palette's as [height, width, 4]."""
+def _pictures(path: Path, meta: _Meta, member: Callable[[str], bytes]) -> Callable[[str], np.ndarray]:
+    """What decodes a picture: [count, 4] bytes of the Gaussians' texels, or [H, W, 4] of the palette's."""
     sources = {"means_l": ("means", 0), "means_u": ("means", 1)}
     sources |= {"scales": ("scales", 0), "quats": ("quats", 0), "sh0": ("sh0", 0)}
     if meta.get("shN") is not None:
         sources |= {"centroids": ("shN", 0), "labels": ("shN", 1)}
     contents = {key: member(meta.file(*source)) for key, source in sources.items()}
+    count = meta.count()
     if count > max(MAX_PER_BYTE * sum(map(len, contents.values())), ALWAYS_ALLOWED):
         raise _damaged(path, f"its pictures are too small for the {count:,} Gaussians that it claims")
 
@@ -266,9 +265,7 @@ def _pictures(path: Path, meta: _Meta, member: Callable[[str], bytes], count: in
             return _decoded(path, contents[key], 1, MAX_PALETTE * max(BANDS))
         return _decoded(path, contents[key], count, count + count // 4 + SPARE_TEXELS).reshape(-1, 4)[:count]
 
-    # Pillow decodes without Python's lock.
-    with ThreadPoolExecutor() as threads:
-        return dict(zip(sources, threads.map(decoded, sources), strict=True))
+    return decoded
 
 
 def _decoded(path: Path, content: bytes, least: int, most: int) -> np.ndarray:
@@ -288,39 +285,57 @@ def _decoded(path: Path, content: bytes, least: int, most: int) -> np.ndarray:
         raise _damaged(path, f"a picture in it cannot be decoded ({error})") from error
 
 
-def _means(low: np.ndarray, high: np.ndarray, mins: np.ndarray, maxs: np.ndarray) -> np.ndarray:
+# What is too large for float32 becomes infinite, and is left out in the end.
+@np.errstate(all="ignore")
+def _means(meta: _Meta, texels: Callable[[str], np.ndarray]) -> np.ndarray:
+    low, high = texels("means_l"), texels("means_u")
     means = np.empty((len(low), 3), np.float32)
-    for axis in range(3):
-        steps = mins[axis] + (maxs[axis] - mins[axis]) * np.arange(1 << 16) / 0xFFFF
+    for axis, (least, most) in enumerate(zip(*meta.range("means", 3), strict=True)):
+        steps = least + (most - least) * np.arange(1 << 16) / 0xFFFF
         table = (np.sign(steps) * np.expm1(np.abs(steps))).astype(np.float32)
         means[:, axis] = table[low[:, axis] | high[:, axis].astype(np.uint16) << 8]
     return means
 
 
-def _quats(texels: np.ndarray) -> np.ndarray:
-    parts = np.empty((len(texels), 4), np.float32)
-    parts[:, 1:] = ((np.arange(256) / 255 * 2 - 1) / math.sqrt(2)).astype(np.float32)[texels[:, :3]]
-    parts[:, 0] = np.sqrt(np.maximum(1 - np.square(parts[:, 1:]).sum(1), 0))
-    tags = texels[:, 3].astype(np.int64) - FIRST_TAG
-    quats = np.take_along_axis(parts, ORDER[np.maximum(tags, 0)], 1)
+def _quats(meta: _Meta, texels: Callable[[str], np.ndarray]) -> np.ndarray:
+    codes = texels("quats")
+    quats = np.empty((len(codes), 4), np.float32)
+    quats[:, 1:] = ((np.arange(256) / 255 * 2 - 1) / math.sqrt(2)).astype(np.float32)[codes[:, :3]]
+    quats[:, 0] = np.sqrt(np.maximum(1 - np.square(quats[:, 1:]).sum(1), 0))
+    others = np.flatnonzero(codes[:, 3] != FIRST_TAG)
+    tags = codes[others, 3].astype(np.int64) - FIRST_TAG
     # What no writer writes means no rotation.
-    quats[tags < 0] = (1, 0, 0, 0)
+    turned = np.take_along_axis(quats[others], ORDER[np.maximum(tags, 0)], 1)
+    quats[others] = np.where(tags[:, None] < 0, np.array([1, 0, 0, 0], np.float32), turned)
     return quats
 
 
-def _sh(colors: np.ndarray, meta: _Meta, centroids: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """[N, K, 3] from [N, 3] constant terms, the palette's picture and the labels'."""
+@np.errstate(all="ignore")
+def _log_scales(meta: _Meta, texels: Callable[[str], np.ndarray]) -> np.ndarray:
+    log_scales = _looked_up(texels("scales"), meta.tables("scales", 3))
+    if meta.get("model") == "2dgs":
+        log_scales[:, 2] = FLAT_LOG_SCALE
+    return log_scales
+
+
+@np.errstate(all="ignore")
+def _looks(meta: _Meta, texels: Callable[[str], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """[N] opacity logits and [N, K, 3] SH."""
+    codes = texels("sh0")
+    logits = _looked_up(codes[:, 3:], meta.logits())[:, 0]
+    colors = _looked_up(codes, meta.tables("sh0", 3))
+    if meta.get("shN") is None:
+        return logits, colors[:, None]
+    centroids, labels = texels("centroids"), texels("labels")
     size, coefficients = meta.palette(*centroids.shape[:2])
-    texels = centroids.reshape(-1, 4)[: size * coefficients]
     # An entry beyond the last is no colour of its own: all zeros, as other readers have it.
-    palette = np.zeros((size + 1, coefficients, 3), np.float32)
-    palette[:size] = _looked_up(texels, meta.tables("shN", 3)).reshape(size, coefficients, 3)
-    sh = np.empty((len(colors), 1 + coefficients, 3), np.float32)
+    palette = torch.zeros(size + 1, 1 + coefficients, 3)
+    entries = _looked_up(centroids.reshape(-1, 4)[: size * coefficients], meta.tables("shN", 3))
+    palette[:size, 1:] = torch.from_numpy(entries).view(size, coefficients, 3)
+    chosen = np.minimum(labels[:, 0] | labels[:, 1].astype(np.int32) << 8, size)
+    sh = palette.index_select(0, torch.from_numpy(chosen)).numpy()
     sh[:, 0] = colors
-    for start in range(0, len(colors), BLOCK):
-        rows = slice(start, start + BLOCK)
-        sh[rows, 1:] = palette[np.minimum(labels[rows, 0] | labels[rows, 1].astype(np.int64) << 8, size)]
-    return sh
+    return logits, sh
 
 
 def _looked_up(texels: np.ndarray, tables: np.ndarray) -> np.ndarray:
