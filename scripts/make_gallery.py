@@ -1,4 +1,4 @@
-"""Pictures of the viewer's page for docs/gallery, taken in headless Chromium.
+"""Pictures of the viewer's page, and of the page for phones, for docs/gallery, taken in headless Chromium.
 
 splat train datasets/sample -o run --iterations 1200 --downscale 2 --max-gaussians 60000
 python scripts/make_gallery.py run docs/gallery
@@ -9,12 +9,16 @@ from __future__ import annotations
 import argparse
 import io
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
+from splat.export.page import write_page
+from splat.formats import read
+from splat.formats.cameras import read_cameras
 from splat.viewer.gate import Door
 from splat.viewer.server import Viewer
 from splat.viewer.source import open_source
@@ -66,6 +70,22 @@ SCENES: list[tuple[str, tuple[int, int], list[Callable[[Page], None]]]] = [
 ]
 
 
+def exported_page(chromium: Browser, run: Path) -> Image.Image:
+    """What `splat export run scene.html` shows on a phone."""
+    cameras = [view.camera for view in read_cameras(run / "cameras.json")]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scene.html"
+        write_page(read(run / "scene.ply").with_sh_degree(1), path, title=run.name, cameras=cameras)
+        context = chromium.new_context(viewport={"width": PHONE[0], "height": PHONE[1]}, has_touch=True, is_mobile=True)
+        page = context.new_page()
+        page.goto(f"{path.resolve().as_uri()}?noanim")
+        page.wait_for_selector("body.ready", timeout=PATIENCE)
+        page.wait_for_timeout(REST // 2)
+        shot = Image.open(io.BytesIO(page.screenshot(timeout=PATIENCE))).convert("RGB")
+        context.close()
+    return shot
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
@@ -96,6 +116,8 @@ def main() -> None:
             shot = Image.open(io.BytesIO(page.screenshot(timeout=PATIENCE))).convert("RGB")
             shot.save(options.folder / f"{name}.jpg", quality=80)
             context.close()
+        if not options.only or "page" in options.only:
+            exported_page(chromium, options.run).save(options.folder / "page.jpg", quality=80)
         chromium.close()
     viewer.close()
 
