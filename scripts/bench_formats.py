@@ -85,8 +85,8 @@ class Way:
 
 
 def tiled(scene: Gaussians, count: int) -> Gaussians:
-    """Copies of a scene beside one another, each turned about the vertical and a little unlike the others, so that no
-    format finds the same bytes again."""
+    """Copies of a scene beside one another, each turned about the vertical and unlike the others by what formats round
+    to, so that none finds the same bytes again."""
     generator = torch.Generator().manual_seed(0)
     copies = math.ceil(count / len(scene))
     width, pitch = math.ceil(copies**0.5), 3 * float(scene.means.abs().quantile(0.99))
@@ -98,7 +98,7 @@ def tiled(scene: Gaussians, count: int) -> Gaussians:
         place[0, 2], place[2, 0] = math.sin(angle), -math.sin(angle)
         place[0, 3], place[2, 3] = pitch * (index % width), pitch * (index // width)
         copy = scene.transform(place)
-        for tensor, size in ((copy.log_scales, 0.02), (copy.opacity_logits, 0.02), (copy.sh, 0.002)):
+        for tensor, size in ((copy.log_scales, 0.06), (copy.opacity_logits, 0.1), (copy.sh[:, 0], 0.05)):
             tensor += size * torch.randn(tensor.shape, generator=generator)
         parts.append(copy)
     return Gaussians.concat(parts).select(torch.arange(count))
