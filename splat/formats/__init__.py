@@ -52,7 +52,7 @@ _SOG = Format(
     "splat.formats.sog",
     3,
     ("classic", "antialiased"),
-    "positions to 1/65,535 of the scene's logarithmic size; 256 scales and colours; 65,536 sets of SH",
+    "positions in steps of 3 % of a typical size, scales of 6 %, opacities of 1/127; 65,536 sets of SH",
     weighed=True,
 )
 
