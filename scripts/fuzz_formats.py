@@ -28,6 +28,7 @@ import mmap
 import multiprocessing
 import os
 import random
+import re
 import resource
 import shutil
 import struct
@@ -192,7 +193,7 @@ def mutated(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
         start = place()
         return slice(start, start + rng.choice((1, 2, 4, 8, 12, 16, 256, 1024)))
 
-    kind = rng.randrange(11)
+    kind = rng.randrange(12)
     if kind == 0:
         del content[rng.randint(0, len(content)) :]
     elif kind == 1 and content:
@@ -221,6 +222,15 @@ def mutated(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
     elif kind == 9:
         other = rng.choice(others)
         content[place() :] = other[rng.randint(0, len(other)) :]
+    elif kind == 10 and len(content) >= 4:
+        # A count often stands in several places, which are held against one another.
+        start = place(4) // 4 * 4
+        old, value = bytes(content[start : start + 4]), rng.choice(EXTREMES) & 0xFFFFFFFF
+        if rng.random() < 0.5:
+            value = (int.from_bytes(old, "little") * rng.choice((1, 2, 1000)) + rng.choice((-1, 0, 1))) & 0xFFFFFFFF
+        for at in range(0, min(len(content), 8192) - 3, 4):
+            if any(old) and content[at : at + 4] == old:
+                content[at : at + 4] = value.to_bytes(4, "little")
     else:
         text_changed(content, rng)
     return bytes(content)
@@ -232,10 +242,11 @@ def text_changed(content: bytearray, rng: random.Random) -> None:
     lines = bytes(content[:end]).split(b"\n")
     kind = rng.randrange(4)
     if kind == 0:
-        runs = [match for match in _digits(bytes(content[:end]))]
-        if runs:
-            start, stop = rng.choice(runs)
-            content[start:stop] = rng.choice(NUMBERS).encode()
+        # Numbers that are words of their own are counts.
+        if words := [match[0] for match in re.finditer(rb"(?<=[ :,])\d+(?=[\s,}\]])", bytes(content[:end]))]:
+            old, new = rng.choice(words), rng.choice(NUMBERS).encode()
+            pattern = rb"(?<=[ :,])" + old + rb"(?=[\s,}\]])"
+            content[:end] = re.sub(pattern, new, bytes(content[:end]), count=rng.choice((0, 0, 1)))
         return
     if kind == 1:
         lines.insert(rng.randrange(len(lines)), rng.choice(lines))
@@ -245,12 +256,6 @@ def text_changed(content: bytearray, rng: random.Random) -> None:
         i, j = rng.randrange(len(lines)), rng.randrange(len(lines))
         lines[i], lines[j] = lines[j], lines[i]
     content[:end] = b"\n".join(lines)
-
-
-def _digits(content: bytes) -> list[tuple[int, int]]:
-    import re
-
-    return [match.span() for match in re.finditer(rb"\d+", content)]
 
 
 def json_changed(content: bytes, rng: random.Random) -> bytes:
