@@ -1,11 +1,13 @@
-"""The viewer's link: said, and opened where there is a screen."""
+"""A server's link: said, opened where there is a screen, drawn for a phone where it is shared."""
 
 from __future__ import annotations
 
 import os
 import sys
 import threading
+from importlib.util import find_spec
 
+from splat.cli.needs import install_line
 from splat.cli.output import say
 from splat.errors import SplatError
 
@@ -25,14 +27,29 @@ def has_screen() -> bool:
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def announce(text: str) -> None:
-    """Says what the viewer has to say, and opens its link where there is a screen to open it on."""
+def announce(text: str, *, shared: bool = False) -> None:
+    """Says what a server has to say. Its link is opened where there is a screen to open it on; a shared one is drawn
+    for a phone's camera."""
     say(text)
     link = next((word for word in text.split() if word.startswith("http:")), None)
-    if link is not None and has_screen() and sys.stderr.isatty():
+    if link is None:
+        return
+    if shared:
+        _draw(link)
+    elif has_screen() and sys.stderr.isatty():
         import webbrowser
 
         webbrowser.open(link)
+
+
+def _draw(link: str) -> None:
+    """A QR code in the terminal."""
+    if find_spec("segno") is None:
+        say(f"With segno it would be a QR code, too: {install_line('viewer')}")
+        return
+    import segno
+
+    segno.make(link, error="l").terminal(out=sys.stderr, compact=True, border=2)
 
 
 def wait_for_interrupt(text: str) -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from splat.cli.browser import EVERYWHERE, LOOPBACK, announce
-from splat.cli.needs import install_line
 from splat.cli.options import parse
-from splat.cli.output import say
 from splat.errors import SplatError
 
 EXAMPLES = """\
@@ -48,22 +44,9 @@ def main(arguments: Sequence[str]) -> None:
     address = own_address() if options.share else LOOPBACK
     link = f"http://{address}:{listener.getsockname()[1]}/{shelf.token}/"
     with Server(shelf, listener) as server:
-        if options.share:
-            say(f"For whoever is in the same network and has this link, until Ctrl-C: {link}")
-            _show_code(link)
-        else:
-            announce(f"On this machine, until Ctrl-C: {link}")
+        whom = "For whoever is in the same network and has this link" if options.share else "On this machine"
+        announce(f"{whom}, until Ctrl-C: {link}", shared=options.share)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             pass
-
-
-def _show_code(link: str) -> None:
-    """The link for a phone's camera, in the terminal."""
-    if find_spec("segno") is None:
-        say(f"With segno it would be a QR code, too: {install_line('viewer')}")
-        return
-    import segno
-
-    segno.make(link, error="l").terminal(out=sys.stderr, compact=True, border=2)

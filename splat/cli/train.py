@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -128,7 +129,7 @@ def train_scene(options: Train, scene: Scene, report: Any) -> int:
         from splat.viewer.server import LiveViewer
 
         host = shared_host() if options.share else LOOPBACK
-        viewer = LiveViewer(host=host, port=options.port, announce=announce)
+        viewer = LiveViewer(host=host, port=options.port, announce=partial(announce, shared=options.share))
         listeners.append(viewer)
     run = train(
         scene, options.output, options.config, listeners=listeners, resume=options.resume, overwrite=options.overwrite

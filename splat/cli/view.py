@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -42,4 +43,4 @@ def main(arguments: Sequence[str]) -> None:
 
     host = shared_host(options.host) if options.share else options.host
     device = str(pick_device(options.device))
-    view(options.scene, host=host, port=options.port, device=device, announce=announce)
+    view(options.scene, host=host, port=options.port, device=device, announce=partial(announce, shared=options.share))
