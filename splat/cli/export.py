@@ -134,13 +134,16 @@ def open_original(options: Export) -> tuple[Gaussians, Views]:
     """The scene, with the filter that it was trained for, and from where it is looked at."""
     import dataclasses
 
+    from splat.errors import SplatError
     from splat.export.views import of_file, of_run
     from splat.train.run import load_config
 
-    _, gaussians = read_scene(options.scene, options.device)
-    if not options.scene.is_dir():
-        return gaussians, of_file(gaussians)
+    file, gaussians = read_scene(options.scene, options.device)
+    if not len(gaussians):
+        raise SplatError(f"{file} holds no Gaussians, so there is nothing to export; choose another scene.")
     if not all((options.scene / name).is_file() for name in (CONFIG, CAMERAS)):
+        if options.capture is not None:
+            raise SplatError(f"--capture says where a run's photos are, and {options.scene} is no run.")
         return gaussians, of_file(gaussians)
     gaussians = dataclasses.replace(gaussians, antialias=load_config(options.scene).antialias)
     return gaussians, of_run(options.scene, options.scene / CAMERAS, options.capture)

@@ -15,7 +15,8 @@ from splat.export.kinds import INSIDE_PAGE, is_page
 from splat.export.views import Views
 from splat.gaussians import Gaussians
 
-_PIECE = re.compile(r'<script type="text/plain">([A-Za-z0-9+/=]*)</script>')
+#: The viewer's code is packed alike, but another call takes it in.
+_PIECE = re.compile(r'<script type="text/plain">([A-Za-z0-9+/=]*)</script><script>splat\.piece\(\)</script>')
 
 
 def write_copy(gaussians: Gaussians, path: Path, views: Views, title: str, importance: Tensor | None) -> None:

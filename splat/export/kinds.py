@@ -22,9 +22,13 @@ def kind(path: Path) -> Format:
     Raises:
         SplatError: Splat does not write it.
     """
-    suffix = INSIDE_PAGE if is_page(path) and INSIDE_PAGE in FORMATS else suffix_of(path)
+    choose = f"choose one of {', '.join(written())}"
+    try:
+        suffix = INSIDE_PAGE if is_page(path) else suffix_of(path)
+    except SplatError:
+        raise SplatError(f"{path}: the name's end says no kind of file that is written here; {choose}") from None
     if not FORMATS[suffix].writes:
-        raise SplatError(f"{path}: {suffix} files are read here, not written; choose one of {', '.join(written())}")
+        raise SplatError(f"{path}: {suffix} files are read here, not written; {choose}")
     return FORMATS[suffix]
 
 
@@ -34,8 +38,7 @@ def is_page(path: Path) -> bool:
 
 def written() -> list[str]:
     """The ends of the names of what can be exported."""
-    page = [PAGE] if INSIDE_PAGE in FORMATS else []
-    return sorted(suffix for suffix, held in FORMATS.items() if held.writes) + page
+    return [*sorted(suffix for suffix, held in FORMATS.items() if held.writes), PAGE]
 
 
 def held_filter(antialias: str, held: Format) -> str:

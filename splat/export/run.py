@@ -100,6 +100,8 @@ def export(
             file cannot be written.
     """
     wishes, progress = wishes or Wishes(), progress or Progress()
+    if not len(original):
+        raise SplatError(f"{path}: the scene holds no Gaussians, so there is nothing to export; choose another scene")
     # Before all else: where nothing can be written, nothing is worth doing.
     with atomic(path) as temporary, _named(temporary, path):
         copy, importance, plan = _smaller(original, path, views, wishes, progress)

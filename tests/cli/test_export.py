@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from splat.cli.main import main
-from splat.formats import FORMATS, read
+from splat.formats import FORMATS, read, write
 
 
 def printed(capfd: pytest.CaptureFixture[str]) -> dict:
@@ -72,7 +73,8 @@ def test_export_keeps_what_was_there_when_it_fails(
 @pytest.mark.parametrize("command", ["export", "convert"])
 def test_wrong_input(command: str, run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     copy = tmp_path / "copy.ply"
-    assert "'.xyz' is no scene format" in stopped([command, run, tmp_path / "copy.xyz"], capfd)
+    choices = stopped([command, run, tmp_path / "copy.xyz"], capfd)
+    assert "copy.xyz" in choices and ".html" in choices and ".ksplat" not in choices, "what is written, not read"
     assert "scene.ply" in stopped([command, tmp_path, copy], capfd)
     assert "does not exist" in stopped([command, tmp_path / "absent.ply", copy], capfd)
     (tmp_path / "bad.ply").write_bytes(b"solid cube")
@@ -105,6 +107,17 @@ def test_every_format_is_exported_described_and_rendered(
     assert (facts["gaussians"], facts["sh_degree"]) == (values["gaussians"], values["sh_degree"])
     words = ["render", str(output), "-o", str(tmp_path / "frames"), "--frames", "1", "--downscale", "8"]
     assert main(words) == 0 and len(list((tmp_path / "frames").iterdir())) == 1
+
+
+def test_there_has_to_be_something_to_export(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    empty = tmp_path / "empty.ply"
+    write(read(run / "scene.ply").select(torch.arange(0)), empty)
+    assert f"{empty} holds no Gaussians" in stopped(["export", empty, tmp_path / "copy.spz"], capfd)
+
+
+def test_a_file_alone_has_no_photos(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["export", run / "scene.ply", tmp_path / "copy.ply", "--capture", tmp_path]
+    assert "is no run" in stopped(words, capfd)
 
 
 def test_a_folder_of_files_is_converted_to(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

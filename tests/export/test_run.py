@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from splat import formats
 from splat.errors import SplatError
 from splat.export.kinds import held_filter, kind, lost, table
 from splat.export.page import TEMPLATE
@@ -31,7 +32,9 @@ def test_a_plain_copy_is_the_same(shiny: Gaussians, views: Views, tmp_path: Path
 
 
 @pytest.mark.skipif(not TEMPLATE.is_file(), reason="the page's viewer was not built (make web)")
-def test_of_a_page_the_scene_in_it_is_compared(shiny: Gaussians, views: Views, tmp_path: Path) -> None:
+def test_of_a_page_the_scene_in_it_is_compared(
+    shiny: Gaussians, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The page turns the scene until its up is the viewer's, and the comparison turns it back."""
     tilt = torch.eye(4, dtype=torch.float64)
     tilt[1:3, 1:3] = torch.tensor([[0.8, -0.6], [0.6, 0.8]])
@@ -43,9 +46,17 @@ def test_of_a_page_the_scene_in_it_is_compared(shiny: Gaussians, views: Views, t
     moved = dataclasses.replace(
         views, judged=[tilted(view) for view in views.judged], trained=[tilted(view) for view in views.trained]
     )
+    taken_out = []
+
+    def reading(path: Path) -> Gaussians:
+        taken_out.append(path.read_bytes()[:2].decode("latin1"))
+        return read(path)
+
+    monkeypatch.setattr(formats, "read", reading)
     exported = export(shiny.transform(tilt), tmp_path / "page.html", moved)
     assert all(loss.psnr > 35 for loss in exported.losses)
     assert exported.bytes < 2_000_000 and not exported.lost
+    assert taken_out == ["PK"], "the scene's archive, and not the viewer's code before it"
 
 
 def test_both_are_compared_with_the_photos(run: Path, views: Views) -> None:
@@ -160,6 +171,9 @@ def test_a_run_without_held_out_photos_is_seen_from_an_orbit(run: Path, tmp_path
     assert len(views.judged) == 12 and len(views.trained) == 10 and views.notes
 
 
-def test_an_empty_scene(shiny: Gaussians) -> None:
+def test_an_empty_scene(shiny: Gaussians, views: Views, tmp_path: Path) -> None:
+    empty = shiny.select(torch.arange(0))
     with pytest.raises(SplatError, match="holds no Gaussians"):
-        of_file(shiny.select(torch.arange(0)))
+        of_file(empty)
+    with pytest.raises(SplatError, match=r"copy\.spz: the scene holds no Gaussians"):
+        export(empty, tmp_path / "copy.spz", views, Wishes(target_size=10_000))
