@@ -12,19 +12,21 @@ import html
 import ipaddress
 import re
 import secrets
-import shutil
 import socket
+import threading
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
 KINDS = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".wasm": "application/wasm",
     ".json": "application/json",
     ".txt": "text/plain; charset=utf-8",
     ".glb": "model/gltf-binary",
@@ -44,6 +46,8 @@ a {{ color: #fff }} ul {{ list-style: none; padding: 0 }}
 """
 #: Seconds after which who says nothing is hung up on.
 PATIENCE = 30
+#: Threads at most; who comes when so many are answering is hung up on.
+MOST = 200
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,11 @@ class Server(ThreadingHTTPServer):
         self.socket.close()
         self.socket, self.shelf = listener, shelf
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if threading.active_count() > MOST:
+            return self.shutdown_request(request)
+        super().process_request(request, client_address)
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A browser that leaves early, or talks nonsense, is news to nobody."""
 
@@ -122,7 +131,11 @@ class Handler(BaseHTTPRequestHandler):
             return self._say(HTTPStatus.NOT_FOUND, "There is nothing here: open the link printed in the terminal.\n")
         if found.is_dir():
             return self._say(HTTPStatus.OK, _listing(found), {"Content-Type": KINDS[".html"]})
-        with contextlib.suppress(OSError), found.open("rb") as file:
+        try:
+            file = found.open("rb")
+        except OSError:
+            return self._say(HTTPStatus.NOT_FOUND, "This file cannot be read.\n")
+        with file:
             self._send(found, file)
 
     do_HEAD = do_GET
@@ -147,8 +160,6 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         file.seek(begin)
-        if status == HTTPStatus.OK:
-            return shutil.copyfileobj(file, self.wfile)
         left = end - begin
         while left and (block := file.read(min(left, 1 << 18))):
             self.wfile.write(block)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from splat.export import server
 from splat.export.server import Server, Shelf
 from splat.viewer.gate import bind
 
@@ -41,6 +45,7 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "out"
     (folder / "inner").mkdir(parents=True)
     (folder / "scene.html").write_text("<p>scene")
+    (folder / "code.mjs").write_text("0")
     (folder / "scene.glb").write_bytes(bytes(range(100)))
     (folder / "inner" / "a b.sog").write_bytes(b"sog")
     (folder / ".hidden").write_text("secret")
@@ -50,11 +55,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def served(shelf: Shelf) -> Iterator[Visitor]:
-    with Server(shelf, bind("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=server.serve_forever)
+    with Server(shelf, bind("127.0.0.1", 0)) as serving:
+        thread = threading.Thread(target=serving.serve_forever, args=[0.01])
         thread.start()
-        yield Visitor(shelf, server.server_address[1])
-        server.shutdown()
+        yield Visitor(shelf, serving.server_address[1])
+        serving.shutdown()
         thread.join()
 
 
@@ -68,6 +73,7 @@ def test_files_come_with_their_kind(visitor: Visitor) -> None:
     assert (status, body) == (200, b"<p>scene") and headers["Content-Type"] == "text/html; charset=utf-8"
     assert headers["Referrer-Policy"] == "no-referrer" and headers["X-Content-Type-Options"] == "nosniff"
     assert visitor.get("scene.glb")[1]["Content-Type"] == "model/gltf-binary"
+    assert visitor.get("code.mjs")[1]["Content-Type"] == "text/javascript; charset=utf-8", "else no browser runs it"
     assert visitor.get("inner/a%20b.sog")[2] == b"sog"
     status, headers, body = visitor.get("scene.glb", "HEAD")
     assert (status, headers["Content-Length"], body) == (200, "100", b"")
@@ -118,6 +124,25 @@ def test_only_with_the_link_and_by_our_own_name(visitor: Visitor) -> None:
 def test_ranges(visitor: Visitor, asked: str, status: int, body: bytes) -> None:
     found = visitor.get("scene.glb", Range=asked)
     assert (found[0], found[2]) == (status, body)
+
+
+def test_who_may_not_be_read_is_no_file(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(path: Path, mode: str) -> None:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "open", locked)
+    assert visitor.get("scene.html")[0] == 404
+
+
+def test_a_crowd_is_hung_up_on(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOST", threading.active_count() + 3)
+    with contextlib.ExitStack() as stack:
+        crowd = [stack.enter_context(socket.create_connection(("127.0.0.1", visitor.port), 10)) for _ in range(9)]
+        assert crowd[-1].recv(1) == b""
+    until = time.monotonic() + 10
+    while threading.active_count() > server.MOST and time.monotonic() < until:
+        time.sleep(0.01)
+    assert visitor.get("scene.html")[0] == 200, "once they are gone"
 
 
 def test_one_file_alone(folder: Path) -> None:
