@@ -322,6 +322,11 @@ def test_what_goes_wrong_is_said_on_the_page(chromium: Browser, path: Path, tmp_
     broken.write_text(text[: begin + 4000] + text[end:])
     with opened(chromium, broken, works=False) as page:
         assert "cut short" in page.evaluate(reason)
+    # Wherever a download stopped: in the scene, or in the viewer before it.
+    for there in (begin + 4000, scene_begins - 4000):
+        broken.write_text(text[:there])
+        with opened(chromium, broken, works=False) as page:
+            assert "cut short" in page.evaluate(reason)
     broken.write_text(text[: begin + 4000] + "*" + text[begin + 4001 :])
     with opened(chromium, broken, works=False) as page:
         assert "damaged" in page.evaluate(reason)

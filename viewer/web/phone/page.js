@@ -70,8 +70,8 @@ export function piece() {
     }
 }
 
-/** Shows the scene, all of which is there. */
-export async function start() {
+/** Shows the scene, if all of it is there. */
+async function start() {
     if (failed) return;
     if (received !== page.bytes) return fail('The file is cut short: get it again from where it came.', received);
     // A context of its own canvas: a browser without WebGL2 gives none.
@@ -89,6 +89,8 @@ export async function start() {
     }
 }
 
+// Comes after a file that breaks off, too.
+document.addEventListener('DOMContentLoaded', start);
 addEventListener('error', (event) => event.message && fail('Something went wrong in the page.', event.error));
 $('again').addEventListener('click', () => location.reload());
 $('about').addEventListener('click', () => $('credits').showModal());
