@@ -121,7 +121,7 @@ class Gaussians:
         return replace(
             self,
             means=(self.means.double() @ linear.T + translation).to(dtype),
-            quats=_quaternion_product(_quaternion_from_rotation(rotation).to(dtype), self.quats),
+            quats=quaternion_product(_quaternion_from_rotation(rotation).to(dtype), self.quats),
             log_scales=self.log_scales + scale.log().to(dtype),
             sh=_rotate_sh(self.sh.to(dtype), rotation),
         )
@@ -155,8 +155,8 @@ def _quaternion_from_rotation(rotation: Tensor) -> Tensor:
     return quat / quat.norm()
 
 
-def _quaternion_product(a: Tensor, b: Tensor) -> Tensor:
-    """Hamilton product a b, wxyz, of [4] and [N, 4]."""
+def quaternion_product(a: Tensor, b: Tensor) -> Tensor:
+    """[..., 4] Hamilton product a b, wxyz, of [..., 4] each."""
     aw, ax, ay, az = a.unbind(-1)
     bw, bx, by, bz = b.unbind(-1)
     return torch.stack(

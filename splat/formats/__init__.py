@@ -120,12 +120,13 @@ def read(path: str | os.PathLike[str]) -> Gaussians:
         SplatError: the file is absent, of an unknown format or damaged.
     """
     path = Path(path)
-    if path.is_dir():
-        raise SplatError(f"{path} is a folder, not a scene file; give the file inside it, such as {path / 'scene.ply'}")
-    format_module = _module(suffix_of(path))
-    if not path.exists():
-        raise SplatError(f"{path} does not exist; check the path")
     try:
+        if path.is_dir():
+            inside = path / "scene.ply"
+            raise SplatError(f"{path} is a folder, not a scene file; give the file inside it, such as {inside}")
+        format_module = _module(suffix_of(path))
+        if not path.exists():
+            raise SplatError(f"{path} does not exist; check the path")
         return format_module.read(path)
     except OSError as error:
         raise SplatError(f"{path} cannot be read: {error.strerror or error}; check that you may open it") from error
@@ -141,12 +142,17 @@ def write(gaussians: Gaussians, path: str | os.PathLike[str], *, importance: Ten
 
     Raises:
         SplatError: unknown suffix, a format that is only read, no permission or a full disk.
+        ValueError: `importance` is not one number for each Gaussian.
     """
     path = Path(path)
     suffix = suffix_of(path)
     if not FORMATS[suffix].writes:
         written = ", ".join(sorted(key for key, value in FORMATS.items() if value.writes))
         raise SplatError(f"{path}: {suffix} files are read here, not written; choose one of {written}")
+    if importance is not None:
+        from splat import checks
+
+        checks.shape("importance", importance, ["N"], {"N": len(gaussians)})
     if FORMATS[suffix].weighed:
         _module(suffix).write(gaussians, path, importance=importance)
     else:

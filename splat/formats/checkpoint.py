@@ -24,10 +24,11 @@ from torch import Tensor
 
 from splat.errors import SplatError
 from splat.formats.clean import repaired
+from splat.formats.zip_directory import DirectoryFile
 from splat.gaussians import Gaussians
 
-#: gsplat's pickle takes 1 KB; every byte may make an object of 100, and of a directory 20.
-MAX_PICKLE_BYTES, MAX_DIRECTORY_BYTES = 1 << 18, 1 << 20
+#: gsplat's pickle takes 1 KB; every byte may make an object of 100.
+MAX_PICKLE_BYTES = 1 << 18
 STORAGES = {"FloatStorage": torch.float32, "DoubleStorage": torch.float64}
 STORAGES |= {"HalfStorage": torch.float16, "BFloat16Storage": torch.bfloat16}
 NAMES = ("means", "quats", "scales", "opacities", "sh0", "shN")
@@ -107,7 +108,7 @@ class _Archive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.file = _ZipFile(path)
+        self.file = DirectoryFile(path)
         try:
             self.members = {info.filename: info for info in zipfile.ZipFile(self.file).infolist()}
         # What Python's reader raises on damaged zips is not documented.
@@ -178,19 +179,6 @@ class _Archive:
         flat = torch.empty(span, dtype=stored.dtype)
         self.read_into(start + stored.offset * stored.dtype.itemsize, flat.view(torch.uint8).numpy().data)
         return flat.as_strided(stored.sizes, stored.strides).to(torch.float32).contiguous()
-
-
-class _ZipFile(io.FileIO):
-    """A file that refuses to be read at once beyond what a checkpoint's directory has."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        here = self.tell()
-        left = self.seek(0, io.SEEK_END) - here
-        self.seek(here)
-        size = left if size is None or size < 0 else min(size, left)
-        if size > MAX_DIRECTORY_BYTES:
-            raise zipfile.BadZipFile("its directory is too large")
-        return super().read(size)
 
 
 class _Mapping(dict):

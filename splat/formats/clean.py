@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from splat.errors import SplatError
 from splat.gaussians import Gaussians
 from splat.morton import morton_order
 
@@ -15,6 +16,22 @@ from splat.morton import morton_order
 MAX_LOGIT = 15.0
 #: Log-scale of an axis without thickness: 2DGS files leave the third one out, and others say 0.
 FLAT_LOG_SCALE = -20.0
+#: e^88 is the largest whole power of e that float32 holds.
+MAX_LOG_SCALE = 88.0
+#: A compressed file claims no more Gaussians than this a byte, each of up to 236 bytes of memory, lest a small one fill
+#: it; real ones take 6 bytes or more each. A few are always allowed.
+MAX_PER_BYTE, ALWAYS_ALLOWED = 4, 1 << 18
+
+
+def check_claim(path: Path, count: int, nbytes: int) -> None:
+    """Whether so many bytes, compressed, can be so many Gaussians.
+
+    Raises:
+        SplatError: they are too few.
+    """
+    if count > max(MAX_PER_BYTE * nbytes, ALWAYS_ALLOWED):
+        raise SplatError(f"{path} claims {count:,} Gaussians, which its {nbytes:,} bytes cannot hold: "
+                         "it is damaged, get the file again")  # fmt: skip
 
 
 def repaired(path: Path, gaussians: Gaussians) -> Gaussians:

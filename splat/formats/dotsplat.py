@@ -15,7 +15,7 @@ import torch
 from splat.errors import SplatError
 from splat.files import atomic
 from splat.formats.blocks import for_blocks, read_rows
-from splat.formats.clean import MAX_LOGIT, packable, repaired
+from splat.formats.clean import MAX_LOG_SCALE, MAX_LOGIT, packable, repaired
 from splat.gaussians import SH_C0, Gaussians
 
 RECORD = np.dtype([("means", "<f4", 3), ("scales", "<f4", 3), ("rgba", "u1", 4), ("quats", "u1", 4)])
@@ -68,7 +68,7 @@ def write(gaussians: Gaussians, path: Path) -> None:
     def encode(rows: slice) -> None:
         block, picked = records[rows], order[rows]
         block["means"] = means[picked]
-        block["scales"] = np.exp(np.minimum(log_scales[picked], LARGEST_LOG_SCALE))
+        block["scales"] = np.exp(np.minimum(log_scales[picked], MAX_LOG_SCALE))
         block["rgba"][:, :3] = _bytes((0.5 + SH_C0 * sh[picked, 0]) * 255)
         block["rgba"][:, 3] = _bytes(255 / (1 + np.exp(-logits[picked])))
         # Minus one has a byte and one has none, so the largest component is made negative: both are one rotation.
@@ -79,10 +79,6 @@ def write(gaussians: Gaussians, path: Path) -> None:
     for_blocks(len(scene), encode)
     with atomic(path) as temporary:
         records.tofile(temporary)
-
-
-#: Its exponential is still a float32.
-LARGEST_LOG_SCALE = 88.0
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

@@ -30,14 +30,12 @@ from torch import Tensor
 from splat.errors import SplatError
 from splat.files import atomic
 from splat.formats.blocks import for_blocks
-from splat.formats.clean import packable, repaired
+from splat.formats.clean import MAX_LOG_SCALE, packable, repaired
 from splat.formats.gltf_json import BIN_CHUNK, JSON_CHUNK, MAGIC, VERSION, Column, Document
 from splat.gaussians import SH_C0, Gaussians
 
 NAME = "KHR_gaussian_splatting"
 SH_DEGREE = 3
-#: e^88 is the largest power of e that float32 holds.
-MAX_LOG_SCALE = 88.0
 #: Half a turn about z: on positions, on SH coefficients by the parity of their m, and on wxyz as product from the left.
 TURN = (-1.0, -1.0, 1.0)
 SH_TURN = torch.tensor([(-1.0) ** m for degree in range(SH_DEGREE + 1) for m in range(-degree, degree + 1)])
@@ -97,6 +95,8 @@ def _splats(document: Document) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
     if not isinstance(roots, list):
         raise document.damaged("its scene has no list of nodes")
     seen: set[int] = set()
+    # Of meshes, which are looked through once, however many nodes show them.
+    primitives: dict[int, list[dict[str, Any]]] = {}
     left = [(root, np.eye(4), 0) for root in reversed(roots)]
     while left:
         index, outer, depth = left.pop()
@@ -108,13 +108,22 @@ def _splats(document: Document) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
         left += [(child, matrix, depth + 1) for child in reversed(_list(document, node, "children"))]
         if "mesh" not in node:
             continue
-        for primitive in _list(document, document.item("meshes", node["mesh"]), "primitives"):
-            extensions = primitive.get("extensions") if isinstance(primitive, dict) else None
-            if isinstance(extensions, dict) and NAME in extensions:
-                _check(document, extensions[NAME])
-                yield primitive, matrix
-            elif isinstance(extensions, dict) and any("spz" in name.lower() for name in extensions):
-                raise _compressed(document)
+        mesh = document.item("meshes", node["mesh"])
+        if node["mesh"] not in primitives:
+            primitives[node["mesh"]] = [*_splats_of(document, mesh)]
+        for primitive in primitives[node["mesh"]]:
+            yield primitive, matrix
+
+
+def _splats_of(document: Document, mesh: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The primitives of a mesh that are Gaussians."""
+    for primitive in _list(document, mesh, "primitives"):
+        extensions = primitive.get("extensions") if isinstance(primitive, dict) else None
+        if isinstance(extensions, dict) and NAME in extensions:
+            _check(document, extensions[NAME])
+            yield primitive
+        elif isinstance(extensions, dict) and any("spz" in name.lower() for name in extensions):
+            raise _compressed(document)
 
 
 def _check(document: Document, extension: Any) -> None:
@@ -126,7 +135,7 @@ def _check(document: Document, extension: Any) -> None:
     if extension.get("kernel", "ellipse") != "ellipse":
         raise SplatError(f"{document.path} has Gaussians of the kind {extension['kernel']!r}, not ellipses")
     if str(extension.get("colorSpace", "")).startswith("lin"):
-        warnings.warn(f"{document.path}: its colours are linear, and are shown as if they were not", stacklevel=5)
+        warnings.warn(f"{document.path}: its colours are linear, and are shown as if they were not", stacklevel=6)
 
 
 def _compressed(document: Document) -> SplatError:

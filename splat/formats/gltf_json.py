@@ -23,6 +23,8 @@ from splat.errors import SplatError
 MAGIC, VERSION, JSON_CHUNK, BIN_CHUNK = 0x46546C67, 2, 0x4E4F534A, 0x004E4942
 #: JSON of a splat scene takes some kilobytes.
 MAX_JSON_BYTES = 1 << 24
+#: And some hundred values, each of which can take 100 bytes of memory.
+MAX_JSON_VALUES = 1 << 19
 #: Component types: NumPy's, and how many an element of each type has.
 COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
@@ -70,8 +72,11 @@ class Document:
             text = content
         if len(text) > MAX_JSON_BYTES:
             raise SplatError(f"{path} has {len(text):,} bytes of JSON, which no splat scene has: check what it is")
+        text = text.tobytes()
+        if sum(map(text.count, (b",", b"[", b"{"))) > MAX_JSON_VALUES:
+            raise SplatError(f"{path} has more values in its JSON than any splat scene: check what it is")
         try:
-            self.json = json.loads(text.tobytes())
+            self.json = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise SplatError(
                 f"{path} is no glTF file, or a damaged one: its JSON cannot be read; get it again"
@@ -111,7 +116,7 @@ class Document:
         stride, length = self._natural(view, "byteStride", row), self._natural(view, "byteLength")
         start = self._natural(view, "byteOffset", 0)
         buffer = self._buffer(view.get("buffer"))
-        if stride < row or start + length > len(buffer) or offset + max(count - 1, 0) * stride + row > length:
+        if stride < row or start + length > len(buffer) or not count or offset + (count - 1) * stride + row > length:
             raise self.damaged(f"accessor {index} names {count:,} elements, which are not there")
         values = np.ndarray((count, width), dtype, buffer, start + offset, (stride, dtype.itemsize))
         normalized = accessor.get("normalized") is True and dtype.kind != "f"

@@ -34,19 +34,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from splat import checks
 from splat.errors import SplatError
 from splat.files import atomic
 from splat.formats import codebook
-from splat.formats.clean import FLAT_LOG_SCALE, packed, repaired
-from splat.gaussians import Gaussians
+from splat.formats.clean import FLAT_LOG_SCALE, MAX_LOG_SCALE, check_claim, packed, repaired
+from splat.formats.zip_directory import DirectoryFile
+from splat.gaussians import Gaussians, quaternion_product
 
 #: Three codebooks and the file names take 20 KB.
 MAX_META_BYTES = 1 << 20
-#: A file claims no more Gaussians than this a byte, 1,000 bytes of memory, lest a small one fill it; real ones take 6
-#: bytes or more each. A few are always allowed.
-MAX_PER_BYTE = 4
-ALWAYS_ALLOWED = 1 << 18
 #: Texels of a picture beyond what the count needs: writers round its sides up.
 SPARE_TEXELS = 1 << 16
 #: The longest side of a WebP.
@@ -70,14 +66,6 @@ FIRST_TAG = 252
 ORDER = np.array([[0, 1, 2, 3], [1, 0, 2, 3], [1, 2, 0, 3], [1, 2, 3, 0]])
 
 
-def _product(a: Tensor, b: Tensor) -> Tensor:
-    """[..., 4] quaternions, wxyz, multiplied."""
-    aw, ax, ay, az = a.unbind(-1)
-    bw, bx, by, bz = b.unbind(-1)
-    w, x = aw * bw - ax * bx - ay * by - az * bz, aw * bx + ax * bw + ay * bz - az * by
-    return torch.stack([w, x, aw * by - ax * bz + ay * bw + az * bx, aw * bz + ax * by - ay * bx + az * bw], -1)
-
-
 def _cube() -> Tensor:
     """[24, 4] the quaternions that turn a cube into itself."""
     signs = torch.tensor([[1.0, a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)])
@@ -89,7 +77,11 @@ CUBE = _cube()
 CONJUGATES = CUBE * torch.tensor([1, -1, -1, -1])
 #: [24, 3] the axis that each of them puts where x, y and z were.
 AXES = torch.stack(
-    [_product(_product(CUBE, torch.eye(4)[1 + i]), CONJUGATES)[:, 1:].abs().argmax(1) for i in range(3)], 1
+    [
+        quaternion_product(quaternion_product(CUBE, torch.eye(4)[1 + i]), CONJUGATES)[:, 1:].abs().argmax(1)
+        for i in range(3)
+    ],
+    1,
 )
 
 
@@ -111,8 +103,6 @@ def read(path: Path) -> Gaussians:
 
 def write(gaussians: Gaussians, path: Path, importance: Tensor | None = None) -> None:
     """Writes a SOG file or, by its meta.json, a folder, of version 2; see `splat.formats.write`."""
-    if importance is not None:
-        checks.shape("importance", importance, ["N"], {"N": len(gaussians)})
     scene, order = packed(gaussians, 3)
     if importance is None:
         # What it covers at most.
@@ -191,10 +181,11 @@ def _log_means(scene: Gaussians, step: float) -> tuple[Tensor, dict[str, Any]]:
     """
     if len(scene) == 0:
         return torch.zeros(0, 3, dtype=torch.int32), {"mins": [0.0] * 3, "maxs": [0.0] * 3}
-    logs = (scene.means.sign() * scene.means.abs().log1p()).double()
+    # In float64, since far from the origin neighbours differ in the last digits of their logarithms.
+    logs = scene.means.sign() * scene.means.double().abs().log1p()
     low, size = logs.amin(0), logs.amax(0) - logs.amin(0)
     slopes = 1 + scene.means.abs().amax(1)
-    step *= float((scene.log_scales.median(1).values.exp() / slopes).median())
+    step *= float((scene.log_scales.median(1).values.clamp(max=MAX_LOG_SCALE).exp() / slopes).median())
     # As many of 16 bits as there are without use; the range grows so that the rest make up the step.
     finest = (size / 0xFFFF).clamp(min=1e-12)
     spare = (step / finest).log2().floor().clamp(0, 8)
@@ -207,7 +198,7 @@ def _nearest_identity(quats: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor
     """The same Gaussians with their axes renamed, in the one of 24 ways that leaves the least to turn: quaternions keep
     a 24th of their values, and w is always the largest component."""
     best = torch.cat([(part @ CONJUGATES.T).abs().argmax(1) for part in quats.split(BLOCK)])
-    return _product(quats, CUBE[best]), log_scales.gather(1, AXES[best])
+    return quaternion_product(quats, CUBE[best]), log_scales.gather(1, AXES[best])
 
 
 def _quat_bytes(quats: Tensor, step: int) -> Tensor:
@@ -257,8 +248,7 @@ def _pictures(path: Path, meta: _Meta, member: Callable[[str], bytes]) -> Callab
         sources |= {"centroids": ("shN", 0), "labels": ("shN", 1)}
     contents = {key: member(meta.file(*source)) for key, source in sources.items()}
     count = meta.count()
-    if count > max(MAX_PER_BYTE * sum(map(len, contents.values())), ALWAYS_ALLOWED):
-        raise _damaged(path, f"its pictures are too small for the {count:,} Gaussians that it claims")
+    check_claim(path, count, sum(map(len, contents.values())))
 
     def decoded(key: str) -> np.ndarray:
         if key == "centroids":
@@ -281,7 +271,7 @@ def _decoded(path: Path, content: bytes, least: int, most: int) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content), formats=["WEBP"]) as picture:
             return np.asarray(picture.convert("RGBA"))
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise _damaged(path, f"a picture in it cannot be decoded ({error})") from error
 
 
@@ -458,6 +448,8 @@ def _members(path: Path) -> Iterator[Callable[[str], bytes]]:
         return
     size = path.stat().st_size
     try:
+        with DirectoryFile(path) as directory:
+            zipfile.ZipFile(directory)
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise _damaged(path, f"it is no zip of pictures ({error})") from error

@@ -30,7 +30,7 @@ from torch import Tensor
 from splat.errors import SplatError
 from splat.files import atomic
 from splat.formats.blocks import for_blocks
-from splat.formats.clean import MAX_LOGIT, packed, repaired
+from splat.formats.clean import MAX_LOGIT, check_claim, packed, repaired
 from splat.formats.gzip_threads import Part, compressed
 from splat.gaussians import Gaussians
 
@@ -43,8 +43,6 @@ ANTIALIASED, EXTENDED = 1, 2
 COORDINATES, RUB = 0xADBE0003, 4
 #: The highest SH degree by version.
 DEGREES = {1: 3, 2: 3, 3: 3, 4: 4}
-#: No byte of deflate and of zstd makes more than this many.
-MAX_INFLATION, MAX_ZSTD_INFLATION = 1032, 1 << 17
 #: What may follow a file's Gaussians, and rows that are read at a time.
 MAX_TRAILER, READ_BLOCK = 1 << 20, 1 << 16
 #: Colour's bytes per unit of the constant SH coefficient, and the greatest 24-bit coordinate.
@@ -61,6 +59,8 @@ SH_AXES = "y z x xy yz - xz - y xyz y z x z x xy yz xy yz - xz - xz y".split()
 POSITION_STEPS = 64
 #: Bits that positions may lack of that before the farthest of them are moved to the edge instead.
 LACKING_BITS = 3
+#: The share of positions that may be; where more are so far, all are coarser.
+MOVED = 0.05
 #: The exponents of 2 at which values are rounded: for a Gaussian of the weight that a tenth exceeds, the lowest and the
 #: highest. A column's units are its bytes' but for quaternions, whose are the 511th parts of their range.
 COARSENESS = {"plain": (0.0, 0, 3), "scales": (0.0, 0, 1), "quats": (1.0, 0, 5), "sh": (3.0, 1, 6)}
@@ -99,10 +99,7 @@ def read(path: Path) -> Gaussians:
         header, take, finish = frames.header, frames.take, frames.finish
     elif content.startswith((MAGIC, GZIP_MAGIC)):
         stream = _Stream(path, content)
-        header = _header(path, HEADER.unpack(stream.take(HEADER.size))[:6])
-        if header.nbytes > stream.most:
-            raise SplatError(f"{path} claims {header.count:,} Gaussians, which its {len(content):,} bytes cannot hold: "
-                             "it is damaged, get the file again")  # fmt: skip
+        header = _header(path, HEADER.unpack(stream.take(HEADER.size))[:6], len(content))
         take, finish = stream.take, stream.finish
     else:
         raise SplatError(f"{path} is no SPZ file: it begins neither with gzip's mark nor with NGSP; check what it is")
@@ -113,7 +110,7 @@ def read(path: Path) -> Gaussians:
     return scene.transform(TURNED) if header.axes > 8 else scene
 
 
-def _header(path: Path, values: tuple) -> _Header:
+def _header(path: Path, values: tuple, size: int) -> _Header:
     magic, version, count, degree, fraction, flags = values
     if magic != MAGIC:
         raise SplatError(f"{path} is no SPZ file: its content does not begin with NGSP; check what it is")
@@ -124,6 +121,7 @@ def _header(path: Path, values: tuple) -> _Header:
     if degree > DEGREES[version] or fraction > 24:
         raise SplatError(f"{path} has a damaged SPZ header (SH degree {degree}, {fraction} bits behind the point); "
                          "get the file again")  # fmt: skip
+    check_claim(path, count, size)
     return _Header(version, count, degree, fraction, flags)
 
 
@@ -133,8 +131,6 @@ class _Stream:
     def __init__(self, path: Path, content: bytes) -> None:
         self.path, self.content, self.position = path, content, 0
         self.inflate = zlib.decompressobj(16 + zlib.MAX_WBITS) if content.startswith(GZIP_MAGIC) else None
-        #: Bytes that it can hold.
-        self.most = len(content) * (MAX_INFLATION if self.inflate else 1)
 
     def take(self, size: int) -> bytes:
         """The next bytes."""
@@ -160,8 +156,7 @@ class _Stream:
     def _some(self, most: int) -> bytes:
         """Up to `most` of the next bytes, none at the end."""
         if self.inflate is None:
-            part = self._fed(most)
-            return part
+            return self._fed(most)
         part = b""
         while not part and not self.inflate.eof:
             fed = self.inflate.unconsumed_tail or self._fed(READ_BLOCK)
@@ -187,16 +182,13 @@ class _Frames:
         if len(content) < HEADER_4.size:
             raise SplatError(f"{path} is no SPZ file: it ends within its header; get it again")
         *values, frames, table = HEADER_4.unpack_from(content)
-        header = _header(path, tuple(values))
+        header = _header(path, tuple(values), len(content))
         sizes = [width * header.count for width in header.columns().values() if header.count]
         start = table + 16 * frames
         if table < HEADER_4.size or start > len(content) or frames != len(sizes):
             raise SplatError(f"{path} has {frames} columns in a damaged table; get the file again")
         entries = [struct.unpack_from("<QQ", content, table + 16 * i) for i in range(frames)]
-        fits = all(
-            promised == size and size <= MAX_ZSTD_INFLATION * stored
-            for (stored, promised), size in zip(entries, sizes, strict=True)
-        )
+        fits = [promised for _, promised in entries] == sizes
         if not fits or start + sum(stored for stored, _ in entries) != len(content):
             raise SplatError(f"{path} claims {header.count:,} Gaussians, for which its columns have the wrong sizes: "
                              "it is cut short or damaged, get it again")  # fmt: skip
@@ -365,8 +357,9 @@ def write(gaussians: Gaussians, path: Path, importance: Tensor | None = None, ve
     if version not in (3, 4):
         raise ValueError(f"version must be 3 or 4, not {version}")
     scene, order = packed(gaussians, DEGREES[version])
-    weights = _looks(scene) if importance is None else importance.detach().to("cpu", torch.float32)[order].clamp(min=0)
-    fraction = _fraction(path, scene, weights)
+    weights = _looks(scene) if importance is None else importance.detach().to("cpu", torch.float32)[order]
+    weights = weights.nan_to_num().clamp(min=0)
+    fraction = _fraction(path, scene)
     flags = 0 if scene.antialias == "classic" else ANTIALIASED
     header = _Header(version, len(scene), scene.sh_degree, fraction, flags)
     columns, fast = _encoded(scene, header, weights), header.nbytes > THOROUGH
@@ -416,7 +409,7 @@ def _looks(scene: Gaussians) -> Tensor:
     return scene.opacities * scene.log_scales.clamp(*LOG_SCALES).topk(2, dim=1).values.sum(1).exp()
 
 
-def _fraction(path: Path, scene: Gaussians, weights: Tensor) -> int:
+def _fraction(path: Path, scene: Gaussians) -> int:
     """Bits of positions behind the point. Says when some positions are too far for them."""
     if not len(scene):
         return 12
@@ -424,11 +417,17 @@ def _fraction(path: Path, scene: Gaussians, weights: Tensor) -> int:
     size = area.clamp(max=_exceeded_by(area, 0.01)).double().sum() / scene.opacities.double().sum()
     wanted = round(math.log2(POSITION_STEPS / float(size.sqrt())))
     farthest = scene.means.abs().amax(1)
-    fitting = math.floor(math.log2(FARTHEST / max(float(farthest.max()), 1e-30)))
+    fitting, usual = (
+        math.floor(math.log2(FARTHEST / max(distance, 1e-30)))
+        for distance in (float(farthest.max()), _exceeded_by(farthest, MOVED))
+    )
     fraction = min(max(wanted, 1), 23)
     if fitting >= fraction - LACKING_BITS:
         return max(min(fraction, fitting), 1)
-    fraction = max(fraction - LACKING_BITS, 1)
+    if usual < fraction - LACKING_BITS:
+        warnings.warn(f"{path}: the scene is so far from the origin that SPZ rounds positions to {0.5**usual:g}: move "
+                      "it there, or choose another format", stacklevel=4)  # fmt: skip
+    fraction = max(min(fraction - LACKING_BITS, usual), 1)
     edge = FARTHEST / 2**fraction
     moved = int((farthest > edge).sum())
     if moved:

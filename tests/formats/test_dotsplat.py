@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as hnp
 
 from splat.errors import SplatError
 from splat.formats import read, write
-from splat.formats.clean import FLAT_LOG_SCALE, MAX_LOGIT
-from splat.formats.dotsplat import LARGEST_LOG_SCALE, RECORD
+from splat.formats.clean import FLAT_LOG_SCALE, MAX_LOG_SCALE, MAX_LOGIT
+from splat.formats.dotsplat import RECORD
 from splat.gaussians import SH_C0, Gaussians
 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-(2.0**99), max_value=2.0**99)
@@ -37,7 +37,7 @@ def test_any_scene_comes_back_within_half_a_step(tmp_path_factory, data, degree,
     copy = read(path)
     copy = copy.select(copy.means[:, 0].argsort())
     assert torch.equal(copy.means, scene.means)
-    log_scales = scene.log_scales.clamp(FLAT_LOG_SCALE, LARGEST_LOG_SCALE)
+    log_scales = scene.log_scales.clamp(FLAT_LOG_SCALE, MAX_LOG_SCALE)
     torch.testing.assert_close(copy.log_scales, log_scales, rtol=0, atol=1e-5)
     assert (copy.opacities - scene.opacities).abs().max() <= 0.5001 / 255
     colours, wanted = (0.5 + SH_C0 * sh[:, 0] for sh in (copy.sh, scene.sh))

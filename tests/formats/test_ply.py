@@ -227,6 +227,8 @@ def test_paths_that_are_no_scene_file(tmp_path: Path) -> None:
     with pytest.raises(SplatError, match="a name without suffix.*supported"):
         write(random_gaussians(1, 0), tmp_path / "scene")
     (tmp_path / "folder.ply").mkdir()
+    with pytest.raises(SplatError, match="name too long"):
+        read(tmp_path / f"{'x' * 300}.ply")
     with pytest.raises(SplatError, match="is a folder"):
         read(tmp_path / "folder.ply")
 

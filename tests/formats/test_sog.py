@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +120,21 @@ def test_extremes_are_bounded(tmp_path: Path) -> None:
     torch.testing.assert_close(copy.means, scene.means, rtol=0.005, atol=0.01)
     assert copy.log_scales.min() == FLAT_LOG_SCALE and copy.log_scales.max() == 6
     assert (copy.sh - scene.sh).abs().max() < 0.04
+
+
+def test_positions_far_from_the_origin(tmp_path: Path) -> None:
+    scene = random_gaussians(300, 0)
+    scene.means += 50_000
+    write(scene, tmp_path / "scene.sog")
+    copy = read(tmp_path / "scene.sog")
+    # Half of the steps of float32 there and of 16 bits of the scene's size.
+    assert (torch.cdist(copy.means, scene.means).amin(1)).max() < 0.01
+
+
+def test_gaussians_larger_than_numbers_can_be_read_back(tmp_path: Path) -> None:
+    scene = random_gaussians(9, 0)
+    write(dataclasses.replace(scene, log_scales=scene.log_scales + 120), tmp_path / "scene.sog")
+    assert len(read(tmp_path / "scene.sog")) == 9
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 256, 257, 1023])
@@ -300,6 +316,16 @@ def test_packed_members_are_unpacked_within_bounds(tmp_path: Path) -> None:
         read(path)
 
 
+def test_a_directory_without_end_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "scene.sog"
+    # Each of its members would be an object of some hundred bytes.
+    entry, count = b"PK\1\2" + bytes(24) + b"\1" + bytes(17) + b"a", 25_000
+    ending = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(entry) * count, 0, 0)
+    path.write_bytes(entry * count + ending)
+    with pytest.raises(SplatError, match="its directory is too large"):
+        read(path)
+
+
 def put(*keys: str, value: Any) -> Callable[[dict[str, Any]], Any]:
     def change(meta: dict[str, Any]) -> None:
         for key in keys[:-1]:
@@ -317,7 +343,7 @@ DAMAGED = {
     "fewer than none": (put("count", value=-1), "count in its meta.json is no number"),
     "half of one": (put("count", value=0.5), "count in its meta.json is no number"),
     "true": (put("count", value=True), "count in its meta.json is no number"),
-    "more than the file can hold": (put("count", value=10**8), "too small for the 100,000,000 Gaussians"),
+    "more than the file can hold": (put("count", value=10**8), "claims 100,000,000 Gaussians, which its"),
     "more than the pictures hold": (put("count", value=200), "picture of 4 x 4 in it does not fit"),
     "no means": (lambda meta: meta.pop("means"), "lacks means.files.0"),
     "means of another kind": (put("means", value=7), "lacks means.files.0"),
@@ -375,6 +401,13 @@ def test_pictures_are_looked_at_before_they_are_decoded(tmp_path: Path, name: st
     edited(path, lambda meta: None, **{"shN_centroids" if "palette" in name else "sh0": content})
     with pytest.raises(SplatError, match=reason):
         read(path)
+
+
+def test_a_picture_beyond_pillow_s_own_bound_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(random_gaussians(9, 1), tmp_path / "scene.sog")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 7)
+    with pytest.raises(SplatError, match="cannot be decoded"):
+        read(tmp_path / "scene.sog")
 
 
 @pytest.mark.parametrize(
