@@ -27,7 +27,7 @@ def views(views: Views) -> Views:
     return dataclasses.replace(views, judged=views.trained)
 
 
-@pytest.mark.parametrize(("name", "gain"), [("copy.splat", 0.4), ("copy.spz", 0.8)])
+@pytest.mark.parametrize(("name", "gain"), [pytest.param("copy.splat", 0.4, marks=pytest.mark.slow), ("copy.spz", 0.8)])
 def test_the_file_gets_closer(name: str, gain: float, shiny: Gaussians, views: Views, tmp_path: Path) -> None:
     plain, tuned = (
         mean(export(shiny, tmp_path / name, views, Wishes(max_gaussians=50, finetune=steps)).losses, "psnr")
@@ -41,6 +41,7 @@ def test_a_target_is_kept(shiny: Gaussians, views: Views, tmp_path: Path) -> Non
     assert export(shiny, tmp_path / "copy.spz", views, wishes).bytes <= 1100
 
 
+@pytest.mark.slow
 def test_coarse_colours_are_made_up_for_by_their_neighbours(shiny: Gaussians, views: Views) -> None:
     """A file that knows four levels of each number of SH, and gives its Gaussians back in another order."""
 

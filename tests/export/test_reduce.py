@@ -85,7 +85,8 @@ def test_a_file_without_cameras_is_seen_from_around_and_above(shiny: Gaussians) 
     assert len(views.judged) == 12 and not views.has_cameras and views.photos is None
     heights = {round(float(view.camera.positions[0, 1]), 3) for view in views.trained}
     assert len(heights) == 3 and min(heights) < 0 < max(heights), "-y is up"
-    assert float(weigh(shiny, views).total.min()) > 0
+    few = dataclasses.replace(views, trained=views.trained[::4])
+    assert float(weigh(shiny, few).total.min()) > 0
 
 
 def test_views_are_chosen_evenly_and_shrunk_in_proportion(views: Views) -> None:
