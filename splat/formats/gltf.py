@@ -88,7 +88,7 @@ def _splats(document: Document) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
     if scenes:
         roots = document.item("scenes", document.json.get("scene", 0)).get("nodes", [])
     else:
-        nodes = document.json.get("nodes") or []
+        nodes = _list(document, document.json, "nodes")
         listed = [child for node in nodes if isinstance(node, dict) for child in _list(document, node, "children")]
         inner = {child for child in listed if type(child) is int}
         roots = [index for index in range(len(nodes)) if index not in inner]
