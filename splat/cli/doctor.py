@@ -160,6 +160,15 @@ def _ffmpeg() -> Check:
     return Check("ffmpeg", "ok", f"{imageio_ffmpeg.get_ffmpeg_version()} at {imageio_ffmpeg.get_ffmpeg_exe()}")
 
 
+def _page() -> Check:
+    from splat.export.page import TEMPLATE
+
+    if TEMPLATE.is_file():
+        return Check("phone page", "ok", str(TEMPLATE))
+    advice = "Install Node.js 20 or newer (nodejs.org), then run `make web`; wheels have it built in"
+    return Check("phone page", "absent", "not built; `splat export scene.html` needs it", advice)
+
+
 def _browser() -> Check:
     import webbrowser
 
@@ -182,5 +191,6 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "COLMAP": _colmap,
     "[viewer]": _packages("viewer"),
     "ffmpeg": _ffmpeg,
+    "phone page": _page,
     "browser": _browser,
 }

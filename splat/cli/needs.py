@@ -18,6 +18,7 @@ EXTRAS: dict[str, dict[str, str]] = {
         "matplotlib": "matplotlib",
         "scipy": "scipy",
         "imageio_ffmpeg": "imageio-ffmpeg",
+        "zstandard": "zstandard",
     },
     "capture": {"pycolmap": "pycolmap"},
     "viewer": {"viser": "viser"},
