@@ -78,7 +78,8 @@ def write(gaussians: Gaussians, path: Path) -> None:
 
     for_blocks(len(scene), encode)
     with atomic(path) as temporary:
-        records.tofile(temporary)
+        # tofile() would not say that the disk got full at the end.
+        temporary.write_bytes(records.data)
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

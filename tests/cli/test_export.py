@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from full_disk import files_of_at_most
 
 from splat.cli.main import main
 from splat.formats import FORMATS, read, write
@@ -107,6 +108,20 @@ def test_every_format_is_exported_described_and_rendered(
     assert (facts["gaussians"], facts["sh_degree"]) == (values["gaussians"], values["sh_degree"])
     words = ["render", str(output), "-o", str(tmp_path / "frames"), "--frames", "1", "--downscale", "8"]
     assert main(words) == 0 and len(list((tmp_path / "frames").iterdir())) == 1
+
+
+@pytest.mark.parametrize("suffix", sorted(key for key, held in FORMATS.items() if held.writes and key[0] == "."))
+def test_a_disk_that_gets_full_at_the_end(
+    suffix: str, run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / f"copy{suffix}"
+    assert main(["convert", str(run), str(output)]) == 0
+    size = output.stat().st_size
+    output.write_text("before")
+    capfd.readouterr()
+    with files_of_at_most(size - 8):
+        assert f"{output}: cannot be written" in stopped(["convert", run, output], capfd)
+    assert output.read_text() == "before" and list(tmp_path.iterdir()) == [output]
 
 
 def test_there_has_to_be_something_to_export(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
