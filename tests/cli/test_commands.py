@@ -114,6 +114,7 @@ def test_eval_for_people(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert "dB" in output and "8 train photos" in output and "LPIPS: left out" in output
 
 
+@pytest.mark.slow
 def test_eval_finds_a_capture_that_was_moved(
     run: Path, capture: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -266,6 +267,7 @@ def test_training_can_be_watched(capture: Path, tmp_path: Path) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_watching_ends_with_training_when_asked(capture: Path, tmp_path: Path) -> None:
     words = ["train", str(capture), "-o", str(tmp_path / "run"), "--iterations", "3", "--view", "--port", "0"]
     assert main([*words, *SMALL, "--close-when-done"]) == 0

@@ -50,6 +50,7 @@ def test_one_step_agrees_with_the_reference_in_float64(step):
         torch.testing.assert_close(exp_avg_sqs[index].double(), exp_avg_sq, rtol=TOLERANCE, atol=1e-18)
 
 
+@pytest.mark.slow
 def test_fifty_steps_agree_with_torch():
     rates = [1e-2, 1e-3]
     generator = torch.Generator().manual_seed(0)

@@ -41,7 +41,8 @@ def capture(model: str, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("model", ["pinhole", pytest.param("fisheye", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["pinhole", "fisheye"])
 def test_a_run_on_bent_photos_matches_them(model: str, capture: Path, tmp_path: Path) -> None:
     run = train(capture, tmp_path / "run", CONFIG)
     assert run.evaluation is not None

@@ -77,6 +77,7 @@ def bounds_of(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
     return found
 
 
+@pytest.mark.slow_on_host
 def test_training_is_the_same_with_bounds(scene: Scene, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config = dataclasses.replace(CONFIG, iterations=3, device="cuda" if backend == "cuda" else "cpu")
     plain, ours = Trainer(scene, config), bounded(scene, config)

@@ -177,6 +177,7 @@ def test_a_run_keeps_its_budget_and_says_what_came_out(capture: Path, tmp_path: 
     assert load_config(tmp_path / "run") == run.config
 
 
+@pytest.mark.slow
 def test_a_run_that_is_resumed_does_not_choose_again(capture: Path, tmp_path: Path) -> None:
     class Stop(Listener):
         plans = 0
@@ -218,6 +219,7 @@ def test_the_limit_stops_what_takes_too_long_but_not_the_last_step(scene: Scene)
     assert trainer.run() == "done"
 
 
+@pytest.mark.slow
 def test_a_run_out_of_time_is_evaluated_and_can_be_finished(capture: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(spending, "LATEST", 0.0)
     config = asking(target_time="10min", iterations=60)
