@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch._utils import _rebuild_tensor_v2
 
@@ -208,6 +208,7 @@ def test_saved_on_a_big_endian_machine(tmp_path: Path) -> None:
     told(tmp_path / "scene.pt", "big-endian")
 
 
+@settings(max_examples=25)
 @given(st.data())
 def test_any_cut_is_noticed(tmp_path_factory, data) -> None:
     path = save({"splats": SCENE}, tmp_path_factory.mktemp("cut") / "scene.pt")

@@ -68,7 +68,7 @@ def assert_within_its_steps(scene: Gaussians, path: Path) -> None:
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=True)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.data(), st.integers(0, 4), st.integers(0, 5))
 def test_every_finite_value_comes_back_within_its_step(tmp_path_factory, data, degree, count) -> None:
     shapes = {"means": (count, 3), "quats": (count, 4), "log_scales": (count, 3), "opacity_logits": (count,)}
@@ -81,7 +81,7 @@ def test_every_finite_value_comes_back_within_its_step(tmp_path_factory, data, d
 
 
 @pytest.mark.parametrize("degree", range(4))
-@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 9000])
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 4500])
 def test_all_counts_and_degrees(tmp_path: Path, count: int, degree: int) -> None:
     assert_within_its_steps(random_gaussians(count, degree), tmp_path / "scene.compressed.ply")
 
@@ -257,6 +257,7 @@ def test_damage_is_one_sentence_with_the_file(tmp_path: Path, name: str) -> None
     assert "\n" not in str(error.value)
 
 
+@settings(max_examples=25)
 @given(st.data())
 def test_any_cut_is_noticed(tmp_path_factory, data) -> None:
     path = tmp_path_factory.mktemp("cut") / "scene.compressed.ply"

@@ -1,4 +1,4 @@
-"""A few hundred broken files for each reader: a scene or one sentence. scripts/fuzz_formats.py has the rest."""
+"""A few broken files for each reader: a scene or one sentence. scripts/fuzz_formats.py has the rest."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from splat.formats import FORMATS
 
 @pytest.mark.parametrize("suffix", sorted(FORMATS))
 def test_broken_files_are_told(tmp_path: Path, suffix: str) -> None:
-    result = fuzz_formats.run_here(suffix, range(150), 0, tmp_path)
+    result = fuzz_formats.run_here(suffix, range(60), 0, tmp_path)
     assert not result.failures
     # Some get through to the numbers, and some do not.
-    assert result.scenes > 5 and result.errors > 5
+    assert result.scenes > 1 and result.errors > 1
 
 
 def test_what_counts_as_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splat.errors import SplatError
@@ -166,6 +166,7 @@ def test_damage_is_one_sentence_with_the_file(tmp_path: Path, name: str) -> None
     assert "\n" not in str(error.value)
 
 
+@settings(max_examples=25)
 @given(st.data(), st.integers(0, 2))
 def test_any_cut_is_noticed(tmp_path_factory, data, level: int) -> None:
     path = tmp_path_factory.mktemp("cut") / "scene.ksplat"

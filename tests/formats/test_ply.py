@@ -47,7 +47,7 @@ def rewrite(path: Path, records: np.ndarray, *, text: bool = False, byte_order: 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=True)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.data(), st.integers(0, 4), st.integers(0, 5))
 def test_every_finite_value_comes_back_bitwise(tmp_path_factory, data, degree, count) -> None:
     shapes = {"means": (count, 3), "quats": (count, 4), "log_scales": (count, 3), "opacity_logits": (count,)}
@@ -209,6 +209,7 @@ def test_damage_is_one_sentence_with_the_file(tmp_path: Path, name: str) -> None
     assert "\n" not in str(error.value)
 
 
+@settings(max_examples=25)
 @given(st.data())
 def test_any_cut_is_noticed(tmp_path_factory, data) -> None:
     path = tmp_path_factory.mktemp("cut") / "scene.ply"
