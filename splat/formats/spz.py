@@ -425,8 +425,8 @@ def _fraction(path: Path, scene: Gaussians) -> int:
     if fitting >= fraction - LACKING_BITS:
         return max(min(fraction, fitting), 1)
     if usual < fraction - LACKING_BITS:
-        warnings.warn(f"{path}: the scene is so far from the origin that SPZ rounds positions to {0.5**usual:g}: move "
-                      "it there, or choose another format", stacklevel=4)  # fmt: skip
+        warnings.warn(f"{path}: the scene is so far from the origin that SPZ rounds positions to {0.5 ** max(usual, 1):g}: "
+                      "move it there, or choose another format", stacklevel=4)  # fmt: skip
     fraction = max(min(fraction - LACKING_BITS, usual), 1)
     edge = FARTHEST / 2**fraction
     moved = int((farthest > edge).sum())

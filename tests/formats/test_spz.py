@@ -229,6 +229,10 @@ def test_a_scene_far_from_the_origin_keeps_its_shape(tmp_path: Path) -> None:
         write(scene, path)
     copy = read(path)
     assert (copy.means - matched(scene, copy).means).abs().max() <= 0.0625 / 2
+    # The coarsest that is written.
+    scene.means += 3e6
+    with pytest.warns(UserWarning, match=r"rounds positions to 0\.5:"):
+        write(scene, path)
 
 
 def test_importance_is_a_number_for_each(tmp_path: Path) -> None:
