@@ -424,10 +424,11 @@ def _fraction(path: Path, scene: Gaussians) -> int:
     fraction = min(max(wanted, 1), 23)
     if fitting >= fraction - LACKING_BITS:
         return max(min(fraction, fitting), 1)
-    if usual < fraction - LACKING_BITS:
-        warnings.warn(f"{path}: the scene is so far from the origin that SPZ rounds positions to {0.5 ** max(usual, 1):g}: "
-                      "move it there, or choose another format", stacklevel=4)  # fmt: skip
+    far = usual < fraction - LACKING_BITS
     fraction = max(min(fraction - LACKING_BITS, usual), 1)
+    if far:
+        warnings.warn(f"{path}: the scene is so far from the origin that SPZ rounds positions to {0.5**fraction:g}: "
+                      "move it there, or choose another format", stacklevel=4)  # fmt: skip
     edge = FARTHEST / 2**fraction
     moved = int((farthest > edge).sum())
     if moved:
