@@ -19,16 +19,23 @@ from splat.gaussians import Gaussians
 _PIECE = re.compile(r'<script type="text/plain">([A-Za-z0-9+/=]*)</script><script>splat\.piece\(\)</script>')
 
 
-def write_copy(gaussians: Gaussians, path: Path, views: Views, title: str, importance: Tensor | None) -> None:
+def write_copy(
+    gaussians: Gaussians,
+    path: Path,
+    views: Views,
+    title: str,
+    importance: Tensor | None,
+    coarseness: float = 1.0,
+) -> None:
     """Writes a scene file, or the page, whose first view is the scene's first.
 
     Args:
         path: its end says what is written.
         title: of a page.
-        importance: [N] as for `splat.formats.write`.
+        importance, coarseness: as for `splat.formats.write`.
     """
     if not is_page(path):
-        formats.write(gaussians, path, importance=importance)
+        formats.write(gaussians, path, importance=importance, coarseness=coarseness)
         return
     from splat.export.page import write_page
 
@@ -37,8 +44,10 @@ def write_copy(gaussians: Gaussians, path: Path, views: Views, title: str, impor
         path,
         title=title,
         cameras=views.for_page,
+        flight=views.flight,
         background=views.background.tolist(),
         importance=importance,
+        coarseness=coarseness,
     )
 
 

@@ -52,6 +52,7 @@ def write_page(
     poster: Tensor | None = None,
     background: Sequence[float] = (0.0, 0.0, 0.0),
     importance: Tensor | None = None,
+    coarseness: float = 1.0,
 ) -> None:
     """Writes the page.
 
@@ -64,7 +65,7 @@ def write_page(
         flight: what the camera flies from the start until somebody touches the page; it sways gently if None.
         poster: [H, W, 3] in [0, 1] what is shown before the scene is there; the first view if None.
         background: [3] in [0, 1] what shows through.
-        importance: [N] as for `splat.formats.write`.
+        importance, coarseness: as for `splat.formats.write`.
 
     Raises:
         SplatError: the scene is empty, the viewer was not built in, or the file cannot be written.
@@ -80,7 +81,7 @@ def write_page(
             poster = render(scene, opening.square(POSTER).to(scene.device), background=ground).rgb[0]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "scene.sog"
-        write(_levelled(scene, opening), file, importance=importance)
+        write(_levelled(scene, opening), file, importance=importance, coarseness=coarseness)
         size = file.stat().st_size
         # What viewer/web/phone reads.
         settings = {

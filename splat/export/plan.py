@@ -1,4 +1,9 @@
-"""Which SH degree, and how many Gaussians, look best in a number of bytes: found by writing and rendering them."""
+"""Which SH degree, how many Gaussians and how coarse a rounding look best in a number of bytes: found by writing and
+rendering them.
+
+Of each degree, the finest rounding at which all Gaussians fit is sought first, then finer ones with fewer Gaussians as
+long as they look better: for most scenes coarser numbers cost less than Gaussians that are not there.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ from splat.evaluate.metrics import psnr, render_view
 from splat.export.colours import with_sh_degree
 from splat.export.copies import read_copy, write_copy
 from splat.export.importance import Importance
+from splat.export.kinds import kind
 from splat.export.progress import Progress
 from splat.export.reduce import ranking
 from splat.export.views import Views, shrunk, some
@@ -22,6 +28,8 @@ from splat.morton import morton_order
 
 #: Views that a choice is judged by, and pixels of each at most.
 VIEWS, PIXELS = 6, 100_000
+#: Multiples of a format's usual rounding steps that are tried.
+COARSENESS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 #: Gaussians that are written as a whole to see how large a file gets; of more, so many, in RUNS neighbourhoods.
 SAMPLE, RUNS = 200_000, 20
 #: A file of at least this share of the target is good enough, and so many are written to get there: to compare SH
@@ -41,14 +49,20 @@ class Candidate:
 
     Attributes:
         sh_degree, gaussians: what stays.
+        coarseness: rounding steps in multiples of the format's usual ones.
         bytes: of the file; an estimate for scenes of more than SAMPLE Gaussians.
         psnr: dB, against the original in small pictures.
     """
 
     sh_degree: int
     gaussians: int
+    coarseness: float
     bytes: int
     psnr: float
+
+    def __str__(self) -> str:
+        rounding = f", rounding {self.coarseness:.1f} times coarser" if self.coarseness > 1 else ""
+        return f"{self.gaussians:,} Gaussians of SH degree {self.sh_degree}{rounding}"
 
 
 @dataclass(frozen=True)
@@ -57,7 +71,7 @@ class Plan:
 
     Attributes:
         target: bytes.
-        candidates: those that were tried, the highest SH degree first.
+        candidates: those that were tried, the highest SH degree first, of one degree the coarsest first.
         chosen: the best of them.
     """
 
@@ -66,11 +80,8 @@ class Plan:
     chosen: Candidate
 
     def __str__(self) -> str:
-        tried = [f"{each.gaussians:,} at SH degree {each.sh_degree} ({each.psnr:.1f} dB)" for each in self.candidates]
-        return (
-            f"{self.chosen.gaussians:,} Gaussians of SH degree {self.chosen.sh_degree} were chosen for {self.target:,} "
-            f"bytes, by PSNR in small pictures, of: {', '.join(tried)}"
-        )
+        tried = "; ".join(f"{each} ({each.psnr:.1f} dB)" for each in self.candidates)
+        return f"{self.chosen} were chosen for {self.target:,} bytes, by PSNR in small pictures, of: {tried}"
 
 
 class Planner:
@@ -98,6 +109,7 @@ class Planner:
         self.original, self.importance, self.views, self.name = original, importance, views, name
         self.sh_degree, self.count = sh_degree, count
         self.progress = progress or Progress()
+        self.steps = COARSENESS if kind(Path(name)).coarsens else (1.0,)
         # By importance; the first so many Gaussians were weighed without the others.
         self.order, self.ranked = torch.arange(0), len(original)
         self.judges = [shrunk(view, PIXELS) for view in some(views.trained, VIEWS)]
@@ -114,35 +126,72 @@ class Planner:
         if self.fixed > target:
             raise self._too_small(target)
         candidates: list[Candidate] = []
+        guess, coarsest = self.count, len(self.steps) - 1
         for degree in range(self.sh_degree, -1, -1):
             fitted = with_sh_degree(self.original, degree, self.importance)
-            # A lower degree leaves room for more; of the highest, all may fit.
-            guess = min(self.count, int(MORE * candidates[-1].gaussians)) if candidates else self.count
-            candidates.append(self._best(fitted, target, guess, is_exact=False)[2])
+            found = self._of_degree(fitted, target, guess, coarsest)
+            candidates += found
+            best = max(candidates, key=lambda candidate: candidate.psnr)
             # Where all fit, or were better at a higher degree, lower ones have nothing to add.
-            if candidates[-1].gaussians == self.count or candidates[-1].psnr < max(each.psnr for each in candidates):
+            if (found[-1].coarseness == 1 and found[-1].gaussians == self.count) or best not in found:
                 break
+            # A lower degree leaves room for more Gaussians and for finer numbers.
+            guess, coarsest = min(self.count, int(MORE * best.gaussians)), self.steps.index(best.coarseness)
         chosen = max(candidates, key=lambda candidate: candidate.psnr)
         fitted = with_sh_degree(self.original, chosen.sh_degree, self.importance)
-        scene, weights, chosen = self._best(fitted, target, chosen.gaussians, is_exact=True)
+        scene, weights, chosen = self._best(fitted, target, chosen.gaussians, chosen.coarseness, is_exact=True)
         return scene, weights, Plan(target, candidates, chosen)
 
+    def _of_degree(self, fitted: Gaussians, target: int, count: int, coarsest: int) -> list[Candidate]:
+        """What was tried of one SH degree, the coarsest first.
+
+        Args:
+            count: a guess how many fit where not all do.
+            coarsest: index of the step beyond which none is of use.
+        """
+        sizes: dict[int, int] = {}
+        low, high = 0, coarsest
+        while low < high:
+            middle = (low + high) // 2 if sizes or fitted.sh_degree < self.sh_degree else 0
+            sizes[middle] = self._size(*self._first(fitted, self.count), self.steps[middle])[0]
+            low, high = (low, middle) if sizes[middle] <= target else (middle + 1, high)
+        candidates: list[Candidate] = []
+        for step in range(low, -1, -1):
+            guess, size = (self.count if step == low and low < coarsest else count), sizes.get(step)
+            candidates.append(self._best(fitted, target, guess, self.steps[step], of_all=size, is_exact=False)[2])
+            if len(candidates) > 1 and candidates[-1].psnr < candidates[-2].psnr:
+                break
+            count = candidates[-1].gaussians
+        return candidates
+
     def _best(
-        self, fitted: Gaussians, target: int, count: int, *, is_exact: bool
+        self,
+        fitted: Gaussians,
+        target: int,
+        count: int,
+        coarseness: float,
+        *,
+        of_all: int | None = None,
+        is_exact: bool,
     ) -> tuple[Gaussians, Importance, Candidate]:
         """As many of the Gaussians as fit, beginning with a guess.
 
         Args:
             fitted: all of them, of one SH degree.
+            of_all: bytes with all, if they are known.
             is_exact: write the whole scene, however large, so that the file is sure to be no larger.
         """
         share, tries = EXACT if is_exact else ROUGH
         best: tuple[Gaussians, Importance, Gaussians, int] | None = None
         low, high = (0, self.fixed), None
+        if of_all is not None and of_all > target:
+            high = self.count, of_all
+            count = min(count, self._between(low, high, target))
         while best is None or tries > 0:
             tries -= 1
             scene, weights = self._first(fitted, count)
-            size, back = self._written(scene, weights) if is_exact else self._size(scene, weights)
+            written = self._written if is_exact else self._size
+            size, back = written(scene, weights, coarseness)
             if size <= target:
                 low, best = (count, size), (scene, weights, back, size)
                 if count == self.count or size >= share * target:
@@ -155,7 +204,10 @@ class Planner:
         if best is None:
             raise self._too_small(target)
         scene, weights, back, size = best
-        return scene, weights, Candidate(scene.sh_degree, len(scene), size, self._psnr(back))
+        if back is scene and len(self.steps) > 1:
+            # Its size was told from a part, but its rounding is to be compared with others.
+            back = self._written(scene, weights, coarseness)[1]
+        return scene, weights, Candidate(scene.sh_degree, len(scene), coarseness, size, self._psnr(back))
 
     def _between(self, low: tuple[int, int], high: tuple[int, int] | None, target: int) -> int:
         """How many Gaussians should fit, from numbers of them and their bytes: one that fits and one that does not."""
@@ -178,21 +230,22 @@ class Planner:
         stays = self.order[:count].sort().values
         return fitted.select(stays), self.importance.select(stays)
 
-    def _size(self, scene: Gaussians, weights: Importance) -> tuple[int, Gaussians]:
+    def _size(self, scene: Gaussians, weights: Importance, coarseness: float) -> tuple[int, Gaussians]:
         """Bytes of the file, and the scene as it is then: both measured, or estimated for a large scene."""
         if len(scene) <= SAMPLE:
-            return self._written(scene, weights)
+            return self._written(scene, weights, coarseness)
         order = morton_order(scene.means)
         starts = torch.linspace(0, len(scene) - SAMPLE // RUNS, RUNS).long()
         rows = (starts[:, None] + torch.arange(SAMPLE // RUNS)).flatten().to(order.device)
-        size, _ = self._written(scene.select(order[rows]), weights.select(order[rows]))
+        size, _ = self._written(scene.select(order[rows]), weights.select(order[rows]), coarseness)
         return self.fixed + (size - self.fixed) * len(scene) // SAMPLE, scene
 
-    def _written(self, scene: Gaussians, weights: Importance) -> tuple[int, Gaussians]:
+    def _written(self, scene: Gaussians, weights: Importance, coarseness: float = 1.0) -> tuple[int, Gaussians]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / self.name
-            with self.progress.during(f"try {len(scene):,} Gaussians, SH degree {scene.sh_degree}"):
-                write_copy(scene, path, self.views, path.stem, weights.total)
+            what = f"{len(scene):,} Gaussians, SH degree {scene.sh_degree}, rounding {coarseness:g}"
+            with self.progress.during(f"try {what}"):
+                write_copy(scene, path, self.views, path.stem, weights.total, coarseness)
             return path.stat().st_size, read_copy(path, scene, self.views).to(scene.device)
 
     def _psnr(self, scene: Gaussians) -> float:

@@ -105,6 +105,7 @@ def export(
     # Before all else: where nothing can be written, nothing is worth doing.
     with atomic(path) as temporary, _named(temporary, path):
         copy, importance, plan = _smaller(original, path, views, wishes, progress)
+        coarseness = 1.0 if plan is None else plan.chosen.coarseness
         if copy.antialias != "classic" and held_filter(copy.antialias, kind(path)) == "classic":
             copy = for_classic(copy, importance or weigh(copy, views, progress), views)
         if wishes.finetune:
@@ -112,12 +113,13 @@ def export(
             def round_trip(scene: Gaussians) -> Gaussians:
                 with tempfile.TemporaryDirectory() as folder:
                     file = Path(folder) / path.name
-                    write_copy(scene, file, views, path.stem, None if importance is None else importance.total)
+                    total = None if importance is None else importance.total
+                    write_copy(scene, file, views, path.stem, total, coarseness)
                     return read_copy(file, scene, views)
 
             copy = finetune(copy, original, views, wishes.finetune, round_trip, progress)
         with progress.during(f"write {path.name}"):
-            copy = _write(copy, importance, temporary, path.stem, views, wishes.target_size)
+            copy = _write(copy, importance, temporary, path.stem, views, coarseness, wishes.target_size)
         losses, back = [], copy
         if wishes.verify:
             with progress.during(f"read {path.name} back"):
@@ -155,12 +157,18 @@ def _smaller(
 
 
 def _write(
-    copy: Gaussians, importance: Importance | None, path: Path, title: str, views: Views, target: int | None
+    copy: Gaussians,
+    importance: Importance | None,
+    path: Path,
+    title: str,
+    views: Views,
+    coarseness: float,
+    target: int | None,
 ) -> Gaussians:
     """Writes the copy, without some more of its Gaussians where it became larger than the target; gives what was
     written."""
     while True:
-        write_copy(copy, path, views, title, None if importance is None else importance.total)
+        write_copy(copy, path, views, title, None if importance is None else importance.total, coarseness)
         size = path.stat().st_size
         if target is None or importance is None or size <= target or len(copy) < 2:
             return copy

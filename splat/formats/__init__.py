@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from splat.errors import SplatError
 
@@ -36,6 +36,7 @@ class Format:
         limits: what else it cannot hold, for people.
         writes: whether Splat writes it, too.
         weighed: whether its writer takes `importance`.
+        coarsens: whether its writer takes `coarseness`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Format:
     limits: str = ""
     writes: bool = True
     weighed: bool = False
+    coarsens: bool = False
 
 
 _SOG = Format(
@@ -54,6 +56,7 @@ _SOG = Format(
     ("classic", "antialiased"),
     "positions in steps of 3 % of a typical size, scales of 6 %, opacities of 1/127; 65,536 sets of SH",
     weighed=True,
+    coarsens=True,
 )
 
 _CHECKPOINT = Format("checkpoint of gsplat or of the original release", "splat.formats.checkpoint", 4, writes=False)
@@ -87,6 +90,7 @@ FORMATS = {
         ("classic", "antialiased"),
         "scales from e^-10 to e^5.9 in steps of 6 %, SH within +-1; what hardly shows is rounded more",
         weighed=True,
+        coarsens=True,
     ),
 }
 
@@ -132,18 +136,28 @@ def read(path: str | os.PathLike[str]) -> Gaussians:
         raise SplatError(f"{path} cannot be read: {error.strerror or error}; check that you may open it") from error
 
 
-def write(gaussians: Gaussians, path: str | os.PathLike[str], *, importance: Tensor | None = None) -> None:
+def write(
+    gaussians: Gaussians,
+    path: str | os.PathLike[str],
+    *,
+    importance: Tensor | None = None,
+    coarseness: float = 1.0,
+) -> None:
     """Writes a scene file. The path holds either what it held before or the whole new file, never a part.
 
     Args:
         gaussians: the scene, on any device.
         path: the name's end picks the format; missing folders are made.
         importance: [N] how much each Gaussian counts where many share a value, in any unit; by its looks if None.
+        coarseness: rounding steps in multiples of those that the format usually has, >= 1; formats that do not coarsen
+            take no notice.
 
     Raises:
         SplatError: unknown suffix, a format that is only read, no permission or a full disk.
-        ValueError: `importance` is not one number for each Gaussian.
+        ValueError: `importance` is not one number for each Gaussian, or `coarseness` is below 1.
     """
+    if not coarseness >= 1:
+        raise ValueError(f"coarseness must be at least 1, not {coarseness}")
     path = Path(path)
     suffix = suffix_of(path)
     if not FORMATS[suffix].writes:
@@ -153,10 +167,10 @@ def write(gaussians: Gaussians, path: str | os.PathLike[str], *, importance: Ten
         from splat import checks
 
         checks.shape("importance", importance, ["N"], {"N": len(gaussians)})
-    if FORMATS[suffix].weighed:
-        _module(suffix).write(gaussians, path, importance=importance)
-    else:
-        _module(suffix).write(gaussians, path)
+    wishes: dict[str, Any] = {"importance": importance} if FORMATS[suffix].weighed else {}
+    if FORMATS[suffix].coarsens:
+        wishes["coarseness"] = coarseness
+    _module(suffix).write(gaussians, path, **wishes)
 
 
 def _module(suffix: str) -> ModuleType:

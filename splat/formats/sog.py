@@ -60,6 +60,9 @@ MEAN_STEP, SCALE_STEP, COLOR_STEP, SH_STEP, BYTE_STEP = 0.03, 0.055, 0.035, 0.01
 #: Where the palette cannot hold all, the error of an SH coefficient at which its own and all others' begin to be of one
 #: size: from there on all steps grow with it, up to so much.
 SH_ERROR, MAX_COARSENESS = 0.0117, 3.0
+#: SH steps grow with this power of the coarseness that is asked for; from so much of it on, so many Gaussians share an
+#: entry of the palette, which is better than to round still more.
+SH_COARSENING, SHARED = 0.5, 3.0
 #: Alpha of a quaternion whose w is the largest component.
 FIRST_TAG = 252
 #: Which of (the largest, the others in order) is w, x, y, z, by the largest one's index.
@@ -101,7 +104,7 @@ def read(path: Path) -> Gaussians:
     return repaired(path, Gaussians(*scene, antialias="antialiased" if antialiased else "classic"))
 
 
-def write(gaussians: Gaussians, path: Path, importance: Tensor | None = None) -> None:
+def write(gaussians: Gaussians, path: Path, importance: Tensor | None = None, coarseness: float = 1.0) -> None:
     """Writes a SOG file or, by its meta.json, a folder, of version 2; see `splat.formats.write`."""
     scene, order = packed(gaussians, 3)
     if importance is None:
@@ -116,7 +119,7 @@ def write(gaussians: Gaussians, path: Path, importance: Tensor | None = None) ->
         # The one is what PlayCanvas' converter writes, the other what its format's page says.
         meta |= {"model": "antialiased", "antialias": True}
     pictures = {}
-    for name, values, texels in _columns(scene, weights):
+    for name, values, texels in _columns(scene, weights, coarseness):
         files = [f"{name}{end}.webp" for end in texels]
         meta[name] = values | {"files": files}
         pictures |= dict(zip(files, texels.values(), strict=True))
@@ -136,13 +139,15 @@ def write(gaussians: Gaussians, path: Path, importance: Tensor | None = None) ->
                 archive.writestr(zipfile.ZipInfo(name), content)
 
 
-def _columns(scene: Gaussians, weights: Tensor) -> Iterator[tuple[str, dict[str, Any], dict[str, Tensor]]]:
+def _columns(
+    scene: Gaussians, weights: Tensor, coarseness: float
+) -> Iterator[tuple[str, dict[str, Any], dict[str, Tensor]]]:
     """Every entry of meta.json with its pictures [H, W, 4] by how their names go on."""
-    coarseness = 1.0
     if scene.sh_degree and len(scene):
-        entries, labels, coarseness = _sh_palette(scene, weights)
+        entries, labels, least = _sh_palette(scene, weights, coarseness)
         coefficients = scene.sh.shape[1] - 1
-        book, codes = codebook.even(entries, SH_STEP * coarseness)
+        book, codes = codebook.even(entries, SH_STEP * max(coarseness**SH_COARSENING, least))
+        coarseness = max(coarseness, least)
         texels = torch.zeros(-(-len(entries) // PALETTE_ROW) * PALETTE_ROW * coefficients, 4, dtype=torch.uint8)
         texels[:, 3] = 255
         texels[: len(entries) * coefficients, :3] = codes.view(-1, 3)
@@ -160,17 +165,18 @@ def _columns(scene: Gaussians, weights: Tensor) -> Iterator[tuple[str, dict[str,
     yield "sh0", {"codebook": _short(book)}, {"": _texture(codes, opacities[:, None])}
 
 
-def _sh_palette(scene: Gaussians, weights: Tensor) -> tuple[Tensor, Tensor, float]:
+def _sh_palette(scene: Gaussians, weights: Tensor, coarseness: float) -> tuple[Tensor, Tensor, float]:
     """[P, 3 K] entries, [N] labels, and how much coarser all steps may be than where each Gaussian has its entry."""
     # A view: a copy would be as large as the scene.
     rest = scene.sh.flatten(1)[:, 3:]
-    if len(rest) <= MAX_PALETTE:
+    size = min(MAX_PALETTE, math.ceil(len(rest) / coarseness) if coarseness >= SHARED else len(rest))
+    if len(rest) <= size:
         return rest, torch.arange(len(rest)), 1.0
-    entries, labels = codebook.palette(rest, weights, MAX_PALETTE)
+    entries, labels = codebook.palette(rest, weights, size)
     blocks = zip(rest.split(BLOCK), labels.split(BLOCK), weights.split(BLOCK), strict=True)
     error = sum(float((part - entries[chosen]).square().mean(1) @ weight) for part, chosen, weight in blocks)
-    coarseness = math.sqrt(error / max(float(weights.double().sum()), 1e-30)) / SH_ERROR
-    return entries, labels, min(max(coarseness, 1.0), MAX_COARSENESS)
+    least = math.sqrt(error / max(float(weights.double().sum()), 1e-30)) / SH_ERROR
+    return entries, labels, min(max(least, 1.0), MAX_COARSENESS)
 
 
 def _log_means(scene: Gaussians, step: float) -> tuple[Tensor, dict[str, Any]]:

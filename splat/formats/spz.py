@@ -64,6 +64,10 @@ MOVED = 0.05
 #: The exponents of 2 at which values are rounded: for a Gaussian of the weight that a tenth exceeds, the lowest and the
 #: highest. A column's units are its bytes' but for quaternions, whose are the 511th parts of their range.
 COARSENESS = {"plain": (0.0, 0, 3), "scales": (0.0, 0, 1), "quats": (1.0, 0, 5), "sh": (3.0, 1, 6)}
+#: The power of the coarseness that is asked for with which each column's steps grow.
+COARSENING = {"means": 1.0, "plain": 1.0, "scales": 0.5, "quats": 1.5, "sh": 0.25}
+#: No step is larger than 2 to this: half the range of a byte.
+HIGHEST = 7
 #: Without SH there is no larger error behind which others could hide.
 WITHOUT_SH = -2.5
 
@@ -345,10 +349,13 @@ def _smallest_three(block: np.ndarray) -> Tensor:
 COMPONENTS = torch.tensor([[3, 0, 1, 2], [0, 3, 1, 2], [0, 1, 3, 2], [0, 1, 2, 3]])
 
 
-def write(gaussians: Gaussians, path: Path, importance: Tensor | None = None, version: int = 3) -> None:
+def write(
+    gaussians: Gaussians, path: Path, importance: Tensor | None = None, coarseness: float = 1.0, version: int = 3
+) -> None:
     """Writes an SPZ file; see `splat.formats.write`.
 
     Args:
+        importance, coarseness: as there.
         version: 3, which every reader knows, or 4, which is a little smaller and holds SH of degree 4.
 
     Raises:
@@ -359,10 +366,10 @@ def write(gaussians: Gaussians, path: Path, importance: Tensor | None = None, ve
     scene, order = packed(gaussians, DEGREES[version])
     weights = _looks(scene) if importance is None else importance.detach().to("cpu", torch.float32)[order]
     weights = weights.nan_to_num().clamp(min=0)
-    fraction = _fraction(path, scene)
+    fraction = _fraction(path, scene, POSITION_STEPS / coarseness ** COARSENING["means"])
     flags = 0 if scene.antialias == "classic" else ANTIALIASED
     header = _Header(version, len(scene), scene.sh_degree, fraction, flags)
-    columns, fast = _encoded(scene, header, weights), header.nbytes > THOROUGH
+    columns, fast = _encoded(scene, header, _steps(header, weights, coarseness)), header.nbytes > THOROUGH
     values = (MAGIC, version, header.count, header.degree, fraction, flags)
     with atomic(path) as temporary, temporary.open("wb") as file:
         if version == 3:
@@ -409,13 +416,13 @@ def _looks(scene: Gaussians) -> Tensor:
     return scene.opacities * scene.log_scales.clamp(*LOG_SCALES).topk(2, dim=1).values.sum(1).exp()
 
 
-def _fraction(path: Path, scene: Gaussians) -> int:
-    """Bits of positions behind the point. Says when some positions are too far for them."""
+def _fraction(path: Path, scene: Gaussians, steps: float) -> int:
+    """Bits of positions behind the point: `steps` in a typical size. Says when some positions are too far for them."""
     if not len(scene):
         return 12
     area = _looks(scene)
     size = area.clamp(max=_exceeded_by(area, 0.01)).double().sum() / scene.opacities.double().sum()
-    wanted = round(math.log2(POSITION_STEPS / float(size.sqrt())))
+    wanted = round(math.log2(steps / float(size.sqrt())))
     farthest = scene.means.abs().amax(1)
     fitting, usual = (
         math.floor(math.log2(FARTHEST / max(distance, 1e-30)))
@@ -443,29 +450,30 @@ def _exceeded_by(values: Tensor, share: float) -> float:
     return float(values.kthvalue(rank).values)
 
 
-def _coarseness(header: _Header, weights: Tensor) -> dict[str, np.ndarray]:
+def _steps(header: _Header, weights: Tensor, coarseness: float) -> dict[str, np.ndarray]:
     """[N, 1] float32, by column, the multiples that values are rounded to."""
     if not len(weights):
         return {name: np.ones((0, 1), np.float32) for name in COARSENESS}
     usual = max(_exceeded_by(weights, 0.1), 1e-30)
     exponents = -0.25 * torch.log2((weights / usual).clamp(min=1e-12)) + (0 if header.degree else WITHOUT_SH)
-    return {
-        name: torch.exp2((exponents + base).round().clamp(low, high))[:, None].numpy()
+    more = {name: power * math.log2(coarseness) for name, power in COARSENING.items()}
+    steps = {
+        name: torch.exp2((exponents + base + more[name]).round().clamp(low, min(high + round(more[name]), HIGHEST)))
         for name, (base, low, high) in COARSENESS.items()
     }
+    return {name: step[:, None].numpy() for name, step in steps.items()}
 
 
-def _encoded(scene: Gaussians, header: _Header, weights: Tensor) -> dict[str, np.ndarray]:
-    """The columns' bytes [N, width]."""
+def _encoded(scene: Gaussians, header: _Header, steps: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The columns' bytes [N, width], of what is rounded to [N, 1] `steps`."""
     columns = {name: np.empty((len(scene), width), np.uint8) for name, width in header.columns().items()}
-    coarseness = _coarseness(header, weights)
     position_signs, quat_signs, sh_signs = _flips(RUB)
     means, quats, log_scales, logits, sh = (tensor.numpy() for tensor in scene.parameters().values())
     sh_factors = np.repeat(sh_signs[: sh.shape[1] - 1], 3) * 128
 
     def rounded(values: np.ndarray, name: str, rows: slice, zero: int = 0) -> np.ndarray:
         """Bytes, as far from `zero` as a multiple of the row's step. Takes `values` for its work."""
-        step = coarseness[name][rows]
+        step = steps[name][rows]
         values /= step
         np.rint(values, out=values)
         values *= step
@@ -473,13 +481,13 @@ def _encoded(scene: Gaussians, header: _Header, weights: Tensor) -> dict[str, np
         return np.clip(values, 0, 255, out=values)
 
     def encode(rows: slice) -> None:
-        steps = np.rint(means[rows].astype(np.float64) * (position_signs * 2.0**header.fraction))
-        steps = np.clip(steps, -FARTHEST - 1, FARTHEST).astype("<i4")
-        columns["means"][rows] = steps.view(np.uint8).reshape(-1, 3, 4)[:, :, :3].reshape(-1, 9)
+        places = np.rint(means[rows].astype(np.float64) * (position_signs * 2.0**header.fraction))
+        places = np.clip(places, -FARTHEST - 1, FARTHEST).astype("<i4")
+        columns["means"][rows] = places.view(np.uint8).reshape(-1, 3, 4)[:, :, :3].reshape(-1, 9)
         columns["opacities"][rows] = rounded(255 / (1 + np.exp(-logits[rows, None])), "plain", rows)
         columns["colours"][rows] = rounded(sh[rows, 0] * COLOUR_STEPS - 0.5, "plain", rows, 128)
         columns["scales"][rows] = rounded((log_scales[rows] + 10) * 16, "scales", rows)
-        columns["quats"][rows] = _quat_bytes(quats[rows], quat_signs, coarseness["quats"][rows])
+        columns["quats"][rows] = _quat_bytes(quats[rows], quat_signs, steps["quats"][rows])
         if header.degree:
             columns["sh"][rows] = rounded(sh[rows, 1:].reshape(-1, len(sh_factors)) * sh_factors, "sh", rows, 128)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_up import made_up_scene
 
 from splat.errors import SplatError
 from splat.export import plan as planning
@@ -65,3 +66,26 @@ def test_sizes_of_large_scenes_are_told_from_a_part(
     monkeypatch.setattr(planning, "SAMPLE", 200)
     exported = export(shiny, tmp_path / "copy.ply", views, Wishes(target_size=60_000))
     assert 57_000 <= exported.bytes <= 60_000
+
+
+@pytest.mark.parametrize("sample", [planning.SAMPLE, 600])
+def test_coarser_numbers_are_tried_where_they_may_be_better(
+    sample: int, shiny: Gaussians, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "SAMPLE", sample)
+    target = 9_000
+    exported = export(shiny, tmp_path / "coarser.spz", views, Wishes(target_size=target, finetune=2))
+    monkeypatch.setattr(planning, "COARSENESS", (1.0,))
+    pruned = export(shiny, tmp_path / "pruned.spz", views, Wishes(target_size=target))
+    assert exported.plan is not None and pruned.plan is not None
+    assert exported.bytes <= target and exported.plan.chosen.psnr > pruned.plan.chosen.psnr - 0.1
+    assert any(each.coarseness > 1 for each in exported.plan.candidates)
+
+
+def test_where_every_gaussian_counts_numbers_are_rounded_more(views: Views) -> None:
+    scene = made_up_scene().with_sh_degree(1)
+    found = Planner(scene, weigh(scene, views), views, "copy.spz", sh_degree=1, count=len(scene))
+    target = int(0.8 * found.fit(10_000)[2].chosen.bytes)
+    plan = found.fit(target)[2]
+    assert plan.chosen.coarseness > 1 and plan.chosen.bytes <= target
+    assert f"times coarser were chosen for {target:,} bytes" in str(plan)
