@@ -3,9 +3,10 @@ there."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -21,6 +22,7 @@ from splat.export.progress import Progress
 if TYPE_CHECKING:
     from splat.export.run import Exported
     from splat.export.views import Views
+    from splat.flight import Flight
     from splat.gaussians import Gaussians
 
 T = TypeVar("T")
@@ -28,6 +30,7 @@ T = TypeVar("T")
 EXAMPLES = """\
   splat export run scene.spz                        (small, for most viewers)
   splat export run scene.html                       (one page that opens on phones)
+  splat export run scene.html --path flight.json    (which flies as saved in the viewer's Path tab)
   splat export run scene.sog --target-size 8MB --finetune
   splat export scene.ply scene.splat --threshold 25"""
 
@@ -54,6 +57,8 @@ class Export:
     finetune: int = 0
     """Steps by which what is left is moved until the file shows what the original does; --finetune alone takes 300,
     a minute or a few on a CPU."""
+    path: Path | None = None
+    """Camera path that a page (.html) flies until somebody touches it: the JSON that the viewer's Path tab saved."""
     threshold: float | None = None
     """Least PSNR of the copy against the original, dB, below which nothing is written. If not given: 30, or any where
     fewer Gaussians or bytes or a lower degree were asked for."""
@@ -97,7 +102,7 @@ def export_scene(options: Export) -> dict[str, Any]:
     """
     from splat.budget import parse_bytes
     from splat.errors import SplatError
-    from splat.export.kinds import kind
+    from splat.export.kinds import is_page, kind
     from splat.export.run import Wishes, export
 
     started = perf_counter()
@@ -112,10 +117,16 @@ def export_scene(options: Export) -> dict[str, Any]:
         raise SplatError("--sh-degree is 0 to 4, and --max-gaussians at least 1.")
     if options.finetune < 0:
         raise SplatError("--finetune takes a number of steps, 0 or more.")
+    if options.threshold is not None and not math.isfinite(options.threshold):
+        raise SplatError("--threshold takes a number of decibels, such as 30.")
+    if options.path is not None and not is_page(options.output):
+        raise SplatError("--path is for pages: name the output .html, or film it with `splat render --path`.")
     if options.no_verify and (options.report or options.threshold is not None):
         raise SplatError("--threshold and --report are about the comparison that --no-verify leaves out.")
     target = None if options.target_size is None else parse_bytes(options.target_size)
+    flight = None if options.path is None else read_flight(options.path)
     original, views = open_original(options)
+    views = replace(views, flight=flight)
     warn(views.notes)
     wishes = Wishes(
         sh_degree=options.sh_degree,
@@ -130,10 +141,20 @@ def export_scene(options: Export) -> dict[str, Any]:
     return describe(exported, views) | {"seconds": perf_counter() - started}
 
 
+def read_flight(path: Path) -> Flight:
+    """The camera path in a file."""
+    from splat.errors import SplatError
+    from splat.formats.cameras import read_object
+    from splat.formats.flight import from_object
+
+    flight = from_object(read_object(path), str(path))
+    if not flight.keys:
+        raise SplatError(f"{path} is a flight without keys: add some in the viewer's Path tab.")
+    return flight
+
+
 def open_original(options: Export) -> tuple[Gaussians, Views]:
     """The scene, with the filter that it was trained for, and from where it is looked at."""
-    import dataclasses
-
     from splat.errors import SplatError
     from splat.export.views import of_file, of_run
     from splat.train.run import load_config
@@ -145,7 +166,7 @@ def open_original(options: Export) -> tuple[Gaussians, Views]:
         if options.capture is not None:
             raise SplatError(f"--capture says where a run's photos are, and {options.scene} is no run.")
         return gaussians, of_file(gaussians)
-    gaussians = dataclasses.replace(gaussians, antialias=load_config(options.scene).antialias)
+    gaussians = replace(gaussians, antialias=load_config(options.scene).antialias)
     return gaussians, of_run(options.scene, options.scene / CAMERAS, options.capture)
 
 

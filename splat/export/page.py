@@ -49,7 +49,6 @@ def write_page(
     cameras: Sequence[Cameras] = (),
     up: Array | None = None,
     flight: Flight | None = None,
-    poster: Tensor | None = None,
     background: Sequence[float] = (0.0, 0.0, 0.0),
     importance: Tensor | None = None,
     coarseness: float = 1.0,
@@ -63,7 +62,6 @@ def write_page(
             one walks around it or looks around in it. Without any it is seen from outside, its -y up.
         up: [3] unit vector, which way is up in its world; as the cameras have it if None.
         flight: what the camera flies from the start until somebody touches the page; it sways gently if None.
-        poster: [H, W, 3] in [0, 1] what is shown before the scene is there; the first view if None.
         background: [3] in [0, 1] what shows through.
         importance, coarseness: as for `splat.formats.write`.
 
@@ -74,11 +72,10 @@ def write_page(
     if not len(gaussians):
         raise SplatError(f"{path}: the scene holds no Gaussians, so there is nothing to show; choose another scene")
     scene = gaussians.detach()
-    opening, poster_is_view = Opening.of(scene, cameras, up), poster is None
-    if poster is None:
-        with torch.no_grad():
-            ground = torch.tensor([*background], dtype=torch.float32, device=scene.device)
-            poster = render(scene, opening.square(POSTER).to(scene.device), background=ground).rgb[0]
+    opening = Opening.of(scene, cameras, up)
+    with torch.no_grad():
+        ground = torch.tensor([*background], dtype=torch.float32, device=scene.device)
+        poster = render(scene, opening.square(POSTER).to(scene.device), background=ground).rgb[0]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "scene.sog"
         write(_levelled(scene, opening), file, importance=importance, coarseness=coarseness)
@@ -89,7 +86,7 @@ def write_page(
             "antialias": scene.antialias != "classic",
             "explore": opening.explore,
             "aspect": opening.aspect,
-            "poster": opening.widest if poster_is_view else None,
+            "poster": opening.widest,
             "settings": _viewer_settings(opening, flight, background),
         }
         words = {

@@ -14,6 +14,7 @@ from splat.cameras import Cameras
 from splat.errors import SplatError
 from splat.evaluate.metrics import BLACK, photo
 from splat.evaluate.orbits import orbit_around, orbit_of
+from splat.flight import Flight
 from splat.formats.cameras import NamedCamera, read_cameras
 from splat.gaussians import Gaussians
 
@@ -37,6 +38,7 @@ class Views:
         background: [3] what shows through.
         photos: the capture, if it is at hand: its photos by the views' names.
         notes: what was done without, a sentence each.
+        flight: what a page flies until somebody touches it; None: it sways gently.
     """
 
     judged: list[NamedCamera]
@@ -45,6 +47,7 @@ class Views:
     background: Tensor
     photos: Scene | None = None
     notes: list[str] = field(default_factory=list)
+    flight: Flight | None = None
 
     @property
     def for_page(self) -> list[Cameras]:

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import unavailable
 from full_disk import files_of_at_most
 
 from splat.cli.main import main
+from splat.export.page import TEMPLATE
+from splat.flight import Flight, Key
 from splat.formats import FORMATS, read, write
+from splat.formats.flight import to_json
 
 
 def printed(capfd: pytest.CaptureFixture[str]) -> dict:
@@ -161,3 +165,21 @@ def test_convert(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     assert main(["convert", str(run), str(output)]) == 0
     assert capfd.readouterr().out.startswith(f"{output}: ")
     assert "splat export" in stopped(["convert", run, tmp_path / "page.html"], capfd)
+
+
+def test_a_page_flies_the_path_that_the_viewer_saved(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if not TEMPLATE.is_file():
+        unavailable("node", "the page was not bundled: install Node.js, then `make web`")
+    path, page = tmp_path / "flight.json", tmp_path / "page.html"
+    ahead = (1.0, 0.0, 0.0, 0.0)
+    flight = Flight((Key((0.0, 0.0, -2.0), ahead, 0.8), Key((1.0, 0.0, -2.0), ahead, 0.8, travel=7.25)))
+    path.write_text(to_json(flight))
+    words = ["export", run, page, "--path", path, "--no-verify"]
+    assert main([str(word) for word in words]) == 0
+    assert flight.duration == 7.25 and '"duration": 7.25' in page.read_text()
+    capfd.readouterr()
+    assert "--path is for pages" in stopped(["export", run, tmp_path / "a.spz", "--path", path], capfd)
+    assert "no camera flight" in stopped(["export", run, page, "--path", run / "cameras.json"], capfd)
+    assert "--threshold takes" in stopped(["export", run, page, "--threshold", "nan"], capfd)

@@ -16,7 +16,7 @@ const widen = (fov) => (360 / Math.PI) * Math.atan(widened * Math.tan((fov * Mat
 const { cameras, animTracks } = page.settings;
 cameras[0].initial.fov = widen(cameras[0].initial.fov);
 animTracks[0].keyframes.values.fov = animTracks[0].keyframes.values.fov.map(widen);
-if (page.poster) $('poster').style.scale = String(Math.max(1, page.poster / widened));
+$('poster').style.scale = String(Math.max(1, page.poster / widened));
 
 /** Shows what a person can do about it, and what a programmer wants to know. */
 export function fail(reason, details) {
