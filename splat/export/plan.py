@@ -130,6 +130,8 @@ class Planner:
         for degree in range(self.sh_degree, -1, -1):
             fitted = with_sh_degree(self.original, degree, self.importance)
             found = self._of_degree(fitted, target, guess, coarsest)
+            if not found:
+                continue
             candidates += found
             best = max(candidates, key=lambda candidate: candidate.psnr)
             # Where all fit, or were better at a higher degree, lower ones have nothing to add.
@@ -137,13 +139,18 @@ class Planner:
                 break
             # A lower degree leaves room for more Gaussians and for finer numbers.
             guess, coarsest = min(self.count, int(MORE * best.gaussians)), self.steps.index(best.coarseness)
+        if not candidates:
+            raise self._too_small(target)
         chosen = max(candidates, key=lambda candidate: candidate.psnr)
         fitted = with_sh_degree(self.original, chosen.sh_degree, self.importance)
-        scene, weights, chosen = self._best(fitted, target, chosen.gaussians, chosen.coarseness, is_exact=True)
+        best = self._best(fitted, target, chosen.gaussians, chosen.coarseness, is_exact=True)
+        if best is None:
+            raise self._too_small(target)
+        scene, weights, chosen = best
         return scene, weights, Plan(target, candidates, chosen)
 
     def _of_degree(self, fitted: Gaussians, target: int, count: int, coarsest: int) -> list[Candidate]:
-        """What was tried of one SH degree, the coarsest first.
+        """What was tried of one SH degree, the coarsest first; nothing where no Gaussian fits.
 
         Args:
             count: a guess how many fit where not all do.
@@ -158,7 +165,10 @@ class Planner:
         candidates: list[Candidate] = []
         for step in range(low, -1, -1):
             guess, size = (self.count if step == low and low < coarsest else count), sizes.get(step)
-            candidates.append(self._best(fitted, target, guess, self.steps[step], of_all=size, is_exact=False)[2])
+            best = self._best(fitted, target, guess, self.steps[step], of_all=size, is_exact=False)
+            if best is None:
+                break
+            candidates.append(best[2])
             if len(candidates) > 1 and candidates[-1].psnr < candidates[-2].psnr:
                 break
             count = candidates[-1].gaussians
@@ -173,8 +183,8 @@ class Planner:
         *,
         of_all: int | None = None,
         is_exact: bool,
-    ) -> tuple[Gaussians, Importance, Candidate]:
-        """As many of the Gaussians as fit, beginning with a guess.
+    ) -> tuple[Gaussians, Importance, Candidate] | None:
+        """As many of the Gaussians as fit, beginning with a guess; None if not even one does.
 
         Args:
             fitted: all of them, of one SH degree.
@@ -202,7 +212,7 @@ class Planner:
             if count <= low[0]:
                 break
         if best is None:
-            raise self._too_small(target)
+            return None
         scene, weights, back, size = best
         if back is scene and len(self.steps) > 1:
             # Its size was told from a part, but its rounding is to be compared with others.

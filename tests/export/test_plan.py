@@ -60,6 +60,11 @@ def test_the_least_that_is_possible_is_said(shiny: Gaussians, views: Views, tmp_
     assert not list(tmp_path.iterdir())
 
 
+def test_a_degree_whose_header_alone_is_too_long_leaves_the_lower_ones(shiny: Gaussians, views: Views) -> None:
+    plan = planner(shiny, views).fit(700)[2]
+    assert plan.chosen.sh_degree == 0 < shiny.sh_degree and plan.chosen.gaussians > 1 and plan.chosen.bytes <= 700
+
+
 def test_sizes_of_large_scenes_are_told_from_a_part(
     shiny: Gaussians, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
