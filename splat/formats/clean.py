@@ -70,6 +70,14 @@ def packable(gaussians: Gaussians, sh_degree: int) -> Gaussians:
 
 def packed(gaussians: Gaussians, sh_degree: int) -> tuple[Gaussians, torch.Tensor]:
     """As `packable`, and [M] where each Gaussian of it was."""
+    scene, order = in_order(gaussians, sh_degree)
+    # Many times faster than indexing by a list, which may hold negative numbers, too.
+    rows = {name: tensor.index_select(0, order) for name, tensor in scene.parameters().items()}
+    return dataclasses.replace(scene, **rows), order
+
+
+def in_order(gaussians: Gaussians, sh_degree: int) -> tuple[Gaussians, torch.Tensor]:
+    """As `packed`, but the Gaussians are where they were, those that are not finite, too: nothing large is copied."""
     scene = gaussians.detach().to("cpu", torch.float32)
     if scene.sh_degree > sh_degree:
         scene = scene.with_sh_degree(sh_degree)
@@ -77,13 +85,10 @@ def packed(gaussians: Gaussians, sh_degree: int) -> tuple[Gaussians, torch.Tenso
         scene,
         opacity_logits=scene.opacity_logits.clamp(-MAX_LOGIT, MAX_LOGIT),
         log_scales=scene.log_scales.clamp(min=FLAT_LOG_SCALE),
+        quats=torch.nn.functional.normalize(scene.quats, dim=-1),
     )
     order = _finite(scene).nonzero()[:, 0]
-    order = order[morton_order(scene.means[order])]
-    # Many times faster than indexing by a list, which may hold negative numbers, too.
-    rows = {name: tensor.index_select(0, order) for name, tensor in scene.parameters().items()}
-    scene = dataclasses.replace(scene, **rows)
-    return dataclasses.replace(scene, quats=torch.nn.functional.normalize(scene.quats, dim=-1)), order
+    return scene, order[morton_order(scene.means[order])]
 
 
 def _finite(gaussians: Gaussians) -> torch.Tensor:

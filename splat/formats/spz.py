@@ -30,7 +30,7 @@ from torch import Tensor
 from splat.errors import SplatError
 from splat.files import atomic
 from splat.formats.blocks import for_blocks
-from splat.formats.clean import MAX_LOGIT, check_claim, packed, repaired
+from splat.formats.clean import MAX_LOGIT, check_claim, in_order, repaired
 from splat.formats.gzip_threads import Part, compressed
 from splat.gaussians import Gaussians
 
@@ -363,13 +363,17 @@ def write(
     """
     if version not in (3, 4):
         raise ValueError(f"version must be 3 or 4, not {version}")
-    scene, order = packed(gaussians, DEGREES[version])
+    whole, order = in_order(gaussians, DEGREES[version])
+    # Most of a scene is its SH, which are put in order as they are packed.
+    scene = replace(whole, sh=whole.sh[:, :1]).select(order)
     weights = _looks(scene) if importance is None else importance.detach().to("cpu", torch.float32)[order]
     weights = weights.nan_to_num().clamp(min=0)
     fraction = _fraction(path, scene, POSITION_STEPS / coarseness ** COARSENING["means"])
     flags = 0 if scene.antialias == "classic" else ANTIALIASED
-    header = _Header(version, len(scene), scene.sh_degree, fraction, flags)
-    columns, fast = _encoded(scene, header, _steps(header, weights, coarseness)), header.nbytes > THOROUGH
+    header = _Header(version, len(scene), whole.sh_degree, fraction, flags)
+    sh, places = whole.sh.numpy(), order.numpy()
+    steps = _steps(header, weights, coarseness)
+    columns, fast = _encoded(scene, lambda rows: sh[places[rows], 1:], header, steps), header.nbytes > THOROUGH
     values = (MAGIC, version, header.count, header.degree, fraction, flags)
     with atomic(path) as temporary, temporary.open("wb") as file:
         if version == 3:
@@ -464,12 +468,18 @@ def _steps(header: _Header, weights: Tensor, coarseness: float) -> dict[str, np.
     return {name: step[:, None].numpy() for name, step in steps.items()}
 
 
-def _encoded(scene: Gaussians, header: _Header, steps: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The columns' bytes [N, width], of what is rounded to [N, 1] `steps`."""
+def _encoded(
+    scene: Gaussians, rest: Callable[[slice], np.ndarray], header: _Header, steps: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The columns' bytes [N, width], of what is rounded to [N, 1] `steps`.
+
+    Args:
+        rest: gives [B, K - 1, 3] the SH of rows beyond the constant ones, which are the scene's.
+    """
     columns = {name: np.empty((len(scene), width), np.uint8) for name, width in header.columns().items()}
     position_signs, quat_signs, sh_signs = _flips(RUB)
     means, quats, log_scales, logits, sh = (tensor.numpy() for tensor in scene.parameters().values())
-    sh_factors = np.repeat(sh_signs[: sh.shape[1] - 1], 3) * 128
+    sh_factors = np.repeat(sh_signs[: (header.degree + 1) ** 2 - 1], 3) * 128
 
     def rounded(values: np.ndarray, name: str, rows: slice, zero: int = 0) -> np.ndarray:
         """Bytes, as far from `zero` as a multiple of the row's step. Takes `values` for its work."""
@@ -489,7 +499,7 @@ def _encoded(scene: Gaussians, header: _Header, steps: dict[str, np.ndarray]) ->
         columns["scales"][rows] = rounded((log_scales[rows] + 10) * 16, "scales", rows)
         columns["quats"][rows] = _quat_bytes(quats[rows], quat_signs, steps["quats"][rows])
         if header.degree:
-            columns["sh"][rows] = rounded(sh[rows, 1:].reshape(-1, len(sh_factors)) * sh_factors, "sh", rows, 128)
+            columns["sh"][rows] = rounded(rest(rows).reshape(-1, len(sh_factors)) * sh_factors, "sh", rows, 128)
 
     for_blocks(len(scene), encode)
     return columns

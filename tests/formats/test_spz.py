@@ -19,6 +19,7 @@ from hypothesis.extra import numpy as hnp
 
 from splat.errors import SplatError
 from splat.formats import read, spz, write
+from splat.formats.clean import packed
 from splat.formats.gzip_threads import PIECE, Part, compressed
 from splat.gaussians import Gaussians
 from splat.reference.sh import sh_basis
@@ -65,7 +66,7 @@ def test_whatever_is_written_can_be_read(tmp_path_factory, data, degree, count, 
     if not count:
         return
     # The coarsest steps, of what shows least, within the format's ranges.
-    scene = scene.select(spz.packed(scene, 4)[1]).with_sh_degree(copy.sh_degree)
+    scene = scene.select(packed(scene, 4)[1]).with_sh_degree(copy.sh_degree)
     far = spz.FARTHEST / 2 ** struct.unpack_from("<IIIBB", content_of(path))[4]
     bounds = {
         "means": (scene.means.clamp(-far, far), far / spz.FARTHEST),
