@@ -375,7 +375,7 @@ def bombs(files: list[bytes]) -> list[bytes]:
     """Files whose parts grow to BOMB_BYTES of zeros when they are unpacked."""
     found = []
     container = opened(files[-1]) if files else None
-    if container is None or files[-1][:4] in (b"glTF", b"{"):
+    if container is None or files[-1].startswith((b"glTF", b"{")):
         return []
     for name, part in [*container.parts.items()][:3]:
         bomb = container.parts | {name: part + bytes(BOMB_BYTES)}
