@@ -76,7 +76,7 @@ class Gate:
     def check(self, path: str, headers: Headers | dict[str, str]) -> Refusal | None:
         """None when the request may pass, else how to refuse it."""
         authority = headers.get("Host") or ""
-        if not self._is_ours(authority):
+        if not calls_us(authority, self.host):
             return Refusal(HTTPStatus.MISDIRECTED_REQUEST, "This host name is not one of this viewer's.\n")
         bearer = _same(headers.get("Authorization") or "", f"Bearer {self.token}")
         origin = headers.get("Origin")
@@ -93,16 +93,18 @@ class Gate:
         """Whether the path is that of the printed link; such a request is answered with the cookie."""
         return _same(parse_qs(_split(path).query).get("token", [""])[0], self.token)
 
-    def _is_ours(self, authority: str) -> bool:
-        name = (_split(f"//{authority}").hostname or "").rstrip(".")
-        if name == "localhost":
-            return True
-        try:
-            address = ipaddress.ip_address(name)
-        except ValueError:
-            # A name can be pointed at us by its owner; only the one that we were told to serve is ours.
-            return not is_loopback(self.host) and name in {self.host.lower(), socket.gethostname().lower()}
-        return address.is_loopback or not is_loopback(self.host)
+
+def calls_us(authority: str, host: str) -> bool:
+    """Whether a request's Host is an address or name of a server that is bound to `host`."""
+    name = (_split(f"//{authority}").hostname or "").rstrip(".")
+    if name == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        # A name can be pointed at us by its owner; only the one that we were told to serve is ours.
+        return not is_loopback(host) and name in {host.lower(), socket.gethostname().lower()}
+    return address.is_loopback or not is_loopback(host)
 
 
 def is_loopback(host: str) -> bool:

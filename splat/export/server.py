@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hmac
 import html
-import ipaddress
 import re
 import secrets
 import socket
@@ -20,6 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote, urlsplit
+
+from splat.viewer.gate import calls_us
 
 KINDS = {
     ".html": "text/html; charset=utf-8",
@@ -84,13 +85,7 @@ class Shelf:
 
     def is_ours(self, authority: str) -> bool:
         """Whether a request's Host is an address by which this machine may be called."""
-        with contextlib.suppress(ValueError):
-            name = (urlsplit(f"//{authority}").hostname or "").rstrip(".")
-            if name == "localhost" or (self.is_shared and name == socket.gethostname().lower()):
-                return True
-            address = ipaddress.ip_address(name)
-            return address.is_loopback or self.is_shared
-        return False
+        return calls_us(authority, "0.0.0.0" if self.is_shared else "127.0.0.1")
 
 
 class Server(ThreadingHTTPServer):
