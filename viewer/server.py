@@ -201,8 +201,8 @@ def view(
     if not scene_file(path).is_file():
         open_source(path, device)  # Raises, and no page is needed to say so.
     door = Door.open(host, port)
-    announce(announcement(door))
     try:
+        announce(announcement(door))
         watch = FileWatch(scene_file(path))
         source = load(path, door, device)
         while True:

@@ -45,8 +45,8 @@ def main(arguments: Sequence[str]) -> None:
     link = f"http://{address}:{listener.getsockname()[1]}/{shelf.token}/"
     with Server(shelf, listener) as server:
         whom = "For whoever is in the same network and has this link" if options.share else "On this machine"
-        announce(f"{whom}, until Ctrl-C: {link}", shared=options.share)
         try:
+            announce(f"{whom}, until Ctrl-C: {link}", shared=options.share)
             server.serve_forever()
         except KeyboardInterrupt:
             pass
